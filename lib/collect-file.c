@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Files of tmpfs and hugetlbfs.
+ *
+ * /proc/self/pagemap shows a frame only for a page in this process's page table, so
+ * the file's pages are entered there first, without filling its holes:
+ *  - tmpfs tells its holes (SEEK_DATA), and a read fault maps what is there;
+ *  - hugetlbfs does not (mincore() looks at the caller's page table only), but on a
+ *    mapping registered for userfaultfd minor faults UFFDIO_CONTINUE maps a page of the
+ *    page cache and fails with EFAULT at a hole.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <linux/userfaultfd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "keep.h"
+#include "kernel.h"
+#include "ramap.h"
+#include "util.h"
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22		/* include/uapi/asm-generic/mman-common.h */
+#endif
+#ifndef UFFD_USER_MODE_ONLY
+#define UFFD_USER_MODE_ONLY 1
+#endif
+
+#define FRAMES_PER_READ 65536u
+
+static int failed(const struct fr_keep *k, const char *what, int err, struct fr_error *e)
+{
+	return fr_fail(e, FR_FAULT_SYSTEM, err, "%s: %s: %s", k->region.path, what, strerror(err));
+}
+
+/* -------------------------------------------------------- pages into the page table */
+
+static int populate(struct fr_keep *k, uint64_t start, uint64_t end, struct fr_error *e)
+{
+	int r;
+
+	do {
+		r = madvise(k->addr + start, end - start, MADV_POPULATE_READ);
+	} while (r && errno == EINTR);
+	return r ? failed(k, "cannot bring its pages in", errno, e) : 0;
+}
+
+static int map_tmpfs(struct fr_keep *k, struct fr_error *e)
+{
+	off_t data, hole = 0;
+	int r;
+
+	for (;;) {
+		data = lseek(k->fd, hole, SEEK_DATA);
+		if (data < 0)
+			return errno == ENXIO ? 0 : failed(k, "SEEK_DATA", errno, e);
+		hole = lseek(k->fd, data, SEEK_HOLE);
+		if (hole < 0)
+			return errno == ENXIO ? 0 : failed(k, "SEEK_HOLE", errno, e);
+		data &= ~(off_t)(FR_PAGE_BYTES - 1);
+		hole = (hole + (off_t)FR_PAGE_BYTES - 1) & ~(off_t)(FR_PAGE_BYTES - 1);
+		if ((uint64_t)hole > k->map_bytes)	/* it has grown; sealing will tell */
+			hole = (off_t)k->map_bytes;
+		if (data >= hole)
+			return 0;
+		r = populate(k, (uint64_t)data, (uint64_t)hole, e);
+		if (r)
+			return r;
+	}
+}
+
+static int continue_pages(struct fr_keep *k, int uffd, struct fr_error *e)
+{
+	uint64_t at = 0;
+
+	while (at < k->map_bytes) {
+		struct uffdio_continue c = {
+			.range = {.start = (uintptr_t)k->addr + at, .len = k->map_bytes - at},
+			.mode = UFFDIO_CONTINUE_MODE_DONTWAKE,
+		};
+
+		if (!ioctl(uffd, UFFDIO_CONTINUE, &c))
+			return 0;
+		if (c.mapped > 0)
+			at += (uint64_t)c.mapped;	/* stopped by a hole, which comes next */
+		else if (errno == EFAULT || errno == EEXIST)
+			at += k->page_bytes;		/* a hole, or mapped already */
+		else if (errno != EAGAIN && errno != EINTR)
+			return failed(k, "UFFDIO_CONTINUE", errno, e);
+	}
+	return 0;
+}
+
+static int map_hugetlb(struct fr_keep *k, struct fr_error *e)
+{
+	struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_MINOR_HUGETLBFS};
+	struct uffdio_register reg = {
+		.range = {.start = (uintptr_t)k->addr, .len = k->map_bytes},
+		.mode = UFFDIO_REGISTER_MODE_MINOR,
+	};
+	int uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY), r;
+
+	if (uffd >= 0 && !ioctl(uffd, UFFDIO_API, &api) && !ioctl(uffd, UFFDIO_REGISTER, &reg)) {
+		r = continue_pages(k, uffd, e);
+	} else if ((uint64_t)k->blocks * 512 >= k->map_bytes) {
+		r = populate(k, 0, k->map_bytes, e);	/* no holes: a plain fault will do */
+	} else {
+		r = fr_fail(e, FR_FAULT_REFUSED, EOPNOTSUPP,
+			    "%s: it has holes, and the running kernel cannot show where "
+			    "(userfaultfd minor faults, Linux 5.13): fill the file, for a VM with "
+			    "prealloc=on",
+			    k->region.path);
+	}
+	if (uffd >= 0)
+		close(uffd);	/* unregisters; what is mapped stays */
+	return r;
+}
+
+int fr_keep_map_present(struct fr_keep *k, struct fr_error *e)
+{
+	if (!k->addr)
+		return 0;
+	return k->region.kind == FR_KIND_HUGETLB ? map_hugetlb(k, e) : map_tmpfs(k, e);
+}
+
+/* ------------------------------------------------------------------------- frames */
+
+static int frames_failed(const struct fr_keep *k, int err, struct fr_error *e)
+{
+	if (err == EPERM || err == EACCES)
+		return fr_fail(e, FR_FAULT_PERMISSION, err,
+			       "%s: /proc/self/pagemap does not show frames: CAP_SYS_ADMIN is needed",
+			       k->region.path);
+	return failed(k, "/proc/self/pagemap", err, e);
+}
+
+int fr_keep_read_extents(const struct fr_ctx *ctx, const struct fr_keep *k, struct fr_extents *ret,
+			 struct fr_error *e)
+{
+	uint64_t *pfn, done, total = k->map_bytes / k->page_bytes;
+	uint64_t per_page = k->page_bytes / FR_PAGE_BYTES;
+	struct fr_extents x = {0};
+	size_t n;
+	int r = 0;
+
+	pfn = malloc(fr_min_u64(total, FRAMES_PER_READ) * sizeof(*pfn) + 1);
+	if (!pfn)
+		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+	for (done = 0; !r && done < total; done += n) {
+		n = fr_min_u64(total - done, FRAMES_PER_READ);
+		r = fr_ops(ctx)->frames(ctx->ops_data, k->addr + done * k->page_bytes, k->page_bytes,
+					n, pfn);
+		if (r)
+			r = frames_failed(k, -r, e);
+		for (size_t i = 0; !r && i < n; i++)
+			if (pfn[i] != FR_PFN_NONE &&
+			    fr_extents_append(&x, pfn[i], per_page, (done + i) * per_page))
+				r = fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+	}
+	free(pfn);
+	if (r) {
+		fr_extents_clear(&x);
+		return r;
+	}
+	*ret = x;
+	return 0;
+}
+
+/* --------------------------------------------------------------------------- opening */
+
+static int identify(struct fr_keep *k, const struct stat *st, struct fr_error *e)
+{
+	struct fr_region *g = &k->region;
+	struct statfs fs;
+
+	if (!S_ISREG(st->st_mode))
+		return fr_fail(e, FR_FAULT_USAGE, EINVAL, "%s: not a regular file: name the file itself",
+			       g->path);
+	if (fstatfs(k->fd, &fs))
+		return failed(k, "statfs", errno, e);
+	if (fs.f_type == TMPFS_MAGIC) {
+		g->kind = FR_KIND_SHMEM;
+		g->page_shift = FR_PAGE_SHIFT;
+	} else if (fs.f_type == HUGETLBFS_MAGIC && (fs.f_bsize == 2 << 20 || fs.f_bsize == 1 << 30)) {
+		g->kind = FR_KIND_HUGETLB;
+		g->page_shift = fs.f_bsize == 2 << 20 ? 21 : 30;
+	} else {
+		return fr_fail(e, FR_FAULT_REFUSED, EMEDIUMTYPE,
+			       "%s: not on tmpfs or hugetlbfs: only files in memory can be kept",
+			       g->path);
+	}
+	k->page_bytes = (size_t)1 << g->page_shift;
+	g->size_bytes = (uint64_t)st->st_size;
+	g->mode = st->st_mode & (S_IFMT | 07777);
+	g->uid = st->st_uid;
+	g->gid = st->st_gid;
+	k->blocks = st->st_blocks;
+	return 0;
+}
+
+/* Neither allocates nor reserves pages. */
+static int map_file(struct fr_keep *k, struct fr_error *e)
+{
+	uint64_t size = k->region.size_bytes;
+	void *p;
+
+	if (!size)
+		return 0;
+	if (__builtin_add_overflow(size, k->page_bytes - 1, &size))
+		return failed(k, "size", EFBIG, e);
+	k->map_bytes = size & ~(uint64_t)(k->page_bytes - 1);
+	p = mmap(NULL, k->map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, k->fd, 0);
+	if (p == MAP_FAILED)
+		return failed(k, "cannot map it", errno, e);
+	k->addr = p;
+	if (madvise(p, k->map_bytes, MADV_DONTFORK))
+		return failed(k, "MADV_DONTFORK", errno, e);
+	return 0;
+}
+
+int fr_keep_open_file(const struct fr_ctx *ctx, const struct fr_source *src, struct fr_keep *k,
+		      struct fr_error *e)
+{
+	struct stat st;
+	int r;
+
+	k->region.path = realpath(src->path, NULL);
+	if (!k->region.path)
+		return fr_fail(e, errno == ENOENT ? FR_FAULT_NOT_FOUND : FR_FAULT_SYSTEM, errno,
+			       "%s: %s", src->path, strerror(errno));
+	k->fd = open(k->region.path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+	if (k->fd < 0)
+		return errno == EISDIR ?
+			       fr_fail(e, FR_FAULT_USAGE, EISDIR,
+				       "%s: a directory: name the file itself", k->region.path) :
+			       failed(k, "cannot open it", errno, e);
+	if (fstat(k->fd, &st))
+		return failed(k, "stat", errno, e);
+	r = identify(k, &st, e);
+	if (!r)
+		r = map_file(k, e);
+	if (!r)
+		r = fr_keep_map_present(k, e);
+	return r ? r : fr_keep_read_extents(ctx, k, &k->region.extents, e);
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host.h"
+#include "util.h"
+
+#define KMSG_RECORD_BYTES 8192		/* more than the kernel makes of one */
+
+int fr_boot_id_read(const struct fr_ctx *ctx, uint8_t ret_id[16], struct fr_error *e)
+{
+	_cleanup_free_ char *path = fr_path(ctx, "/proc/sys/kernel/random/boot_id"), *text = NULL;
+	uint8_t id[16];
+	unsigned int byte;
+	size_t nr = 0;
+	int r = path ? fr_read_file(path, 4096, &text, NULL) : -ENOMEM;
+
+	if (r)
+		return fr_fail(e, FR_FAULT_SYSTEM, -r, "/proc/sys/kernel/random/boot_id: %s",
+			       strerror(-r));
+	for (const char *p = text; nr < sizeof(id); p += 2) {
+		p += *p == '-';
+		if (sscanf(p, "%2x", &byte) != 1)
+			return fr_fail(e, FR_FAULT_SYSTEM, EPROTO,
+				       "/proc/sys/kernel/random/boot_id: not a UUID");
+		id[nr++] = (uint8_t)byte;
+	}
+	memcpy(ret_id, id, sizeof(id));
+	return 0;
+}
+
+uint64_t fr_tsc_khz(const struct fr_ctx *ctx)
+{
+	_cleanup_free_ char *path = fr_path(ctx, "/sys/devices/system/cpu/cpu0/tsc_freq_khz");
+	_cleanup_free_ char *cpuinfo = fr_path(ctx, "/proc/cpuinfo"), *text = NULL;
+	const char *mhz;
+
+	if (path && !fr_read_file(path, 64, &text, NULL))
+		return strtoull(text, NULL, 10);
+	if (!cpuinfo || fr_read_file(cpuinfo, 16 << 20, &text, NULL))
+		return 0;
+	mhz = strstr(text, "\ncpu MHz");
+	mhz = mhz ? strchr(mhz + 1, ':') : NULL;
+	return mhz ? (uint64_t)(strtod(mhz + 1, NULL) * 1000 + 0.5) : 0;
+}
+
+/* init/calibrate.c: BogoMIPS = lpj * HZ / 500000, cut to two decimals */
+int fr_lpj_parse(const char *line, uint64_t *ret_lpj, uint32_t *ret_hz)
+{
+	static const uint32_t known[] = {100, 250, 300, 1000};
+	const char *mips = strstr(line, "BogoMIPS"), *lpj_text = strstr(line, "(lpj=");
+	uint64_t lpj, hundredths;
+	char *end;
+
+	if (!strstr(line, "Calibrating delay loop") || !mips || !lpj_text)
+		return -ENOENT;
+	while (mips > line && mips[-1] == ' ')
+		mips--;
+	while (mips > line && strchr("0123456789.", mips[-1]))
+		mips--;
+	hundredths = strtoull(mips, &end, 10) * 100;
+	if (*end == '.')
+		hundredths += strtoull(end + 1, NULL, 10);
+	lpj = strtoull(lpj_text + strlen("(lpj="), NULL, 10);
+	if (!lpj || lpj > UINT64_MAX / 1000)
+		return -ENOENT;
+	for (size_t i = 0; i < FR_ARRAY_SIZE(known); i++) {
+		if (lpj * known[i] / 5000 != hundredths)
+			continue;
+		*ret_lpj = lpj;
+		*ret_hz = known[i];
+		return 0;
+	}
+	return -ENOENT;
+}
+
+int fr_lpj_read(const struct fr_ctx *ctx, uint64_t *ret_lpj, uint32_t *ret_hz)
+{
+	_cleanup_free_ char *path = fr_path(ctx, "/dev/kmsg");
+	char record[KMSG_RECORD_BYTES];
+	int fd = path ? open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1, r = -ENOENT;
+	ssize_t n;
+
+	if (fd < 0)
+		return -ENOENT;
+	/* each read gives one record; EPIPE: records were overwritten meanwhile */
+	while (r) {
+		n = read(fd, record, sizeof(record) - 1);
+		if (n < 0 && (errno == EINTR || errno == EPIPE))
+			continue;
+		if (n <= 0)
+			break;
+		record[n] = '\0';
+		r = fr_lpj_parse(record, ret_lpj, ret_hz);
+	}
+	close(fd);
+	return r;
+}

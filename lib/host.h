@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the running kernel knows of this boot and this machine's clock. */
+#ifndef FR_HOST_H
+#define FR_HOST_H
+
+#include "fastrestart.h"
+
+/* /proc/sys/kernel/random/boot_id, binary */
+int fr_boot_id_read(const struct fr_ctx *ctx, uint8_t ret_id[16], struct fr_error *e);
+/* Frequency of the TSC in kHz; 0 when unknown. */
+uint64_t fr_tsc_khz(const struct fr_ctx *ctx);
+/*
+ * Loops per jiffy and CONFIG_HZ out of a line of the kernel's log, "Calibrating delay
+ * loop (skipped), ... 5000.00 BogoMIPS (lpj=10000000)"; -ENOENT when it is not one.
+ */
+int fr_lpj_parse(const char *line, uint64_t *ret_lpj, uint32_t *ret_hz);
+/* The same from /dev/kmsg. */
+int fr_lpj_read(const struct fr_ctx *ctx, uint64_t *ret_lpj, uint32_t *ret_hz);
+
+#endif /* FR_HOST_H */

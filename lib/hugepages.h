@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Physically contiguous memory of this process, in given physical ranges: runs of
+ * 2 MiB hugetlb pages, pinned.
+ *
+ * The pages are surplus pages: vm.nr_overcommit_hugepages is raised only while they are
+ * allocated, so that nr_hugepages never changes, and the pages go back to the
+ * page allocator by themselves when they are freed or the process is killed.
+ */
+#ifndef FR_HUGEPAGES_H
+#define FR_HUGEPAGES_H
+
+#include "kernel.h"
+
+#define FR_HUGE_PIECES_MAX 8u
+
+/* One contiguous piece: asked for, and where it came to be */
+struct fr_huge_piece {
+	const char *what;
+	uint64_t bytes;	      /* rounded up to whole pages; not zero */
+	uint64_t align_bytes; /* physical, a power of two; less than 2 MiB means 2 MiB */
+	uint64_t phys;	      /* result: physical address */
+	uint8_t *addr;	      /* result: mapping, zeroed */
+};
+
+struct fr_hugepages;
+
+/*
+ * Place all @pieces at random in @within, or none.  FR_FAULT_REFUSED with -ENOSPC when
+ * not enough contiguous memory can be had there.
+ */
+int fr_hugepages_get(const struct fr_ctx *ctx, const struct fr_ranges *within,
+		     struct fr_huge_piece *pieces, size_t nr, struct fr_hugepages **ret_huge,
+		     struct fr_error *e);
+void fr_hugepages_put(const struct fr_ctx *ctx, struct fr_hugepages *huge);
+
+#endif /* FR_HUGEPAGES_H */

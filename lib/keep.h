@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Inside of struct fr_keep, shared by collect-*.c and pin.c. */
+#ifndef FR_KEEP_H
+#define FR_KEEP_H
+
+#include "collect.h"
+
+struct fr_keep {
+	struct fr_region region;
+	int fd;			/* -1 for a physical range */
+	char *addr;		/* shared mapping of the whole file, NULL if empty */
+	size_t map_bytes;	/* a multiple of page_bytes */
+	size_t page_bytes;
+	int64_t blocks;		/* st_blocks before the pages were looked up */
+	const struct fr_kernel_ops *ops;
+	void *ops_data;
+	void **pins;		/* of ops->pin */
+	size_t nr_pins;
+};
+
+int fr_keep_open_phys(const struct fr_ctx *ctx, const struct fr_source *src,
+		      struct fr_keep *k, struct fr_error *e);
+int fr_keep_open_file(const struct fr_ctx *ctx, const struct fr_source *src,
+		      struct fr_keep *k, struct fr_error *e);
+
+/*
+ * Enter the file's pages into this process's page table, and no others: a hole
+ * stays one.  Swapped pages come in.
+ */
+int fr_keep_map_present(struct fr_keep *k, struct fr_error *e);
+/* Frames of the pages in the page table as extents. */
+int fr_keep_read_extents(const struct fr_ctx *ctx, const struct fr_keep *k,
+			 struct fr_extents *ret, struct fr_error *e);
+
+#endif /* FR_KEEP_H */

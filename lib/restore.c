@@ -1,0 +1,676 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * restore and release, in the next kernel.
+ *
+ * A file is made under its own name, empty and with the mode RESTORING, and all that
+ * can fail is done to it before its memory is asked for: once the kernel has given that,
+ * the file is the only thing that holds it.  A restore that was killed leaves such an
+ * empty file, which the next one takes over; the lock on it tells a dead one from a
+ * running one.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "collect.h"
+#include "kernel.h"
+#include "parallel.h"
+#include "util.h"
+#include "vm.h"
+
+#define VM_TIMEOUT_MS 30000
+#define RESTORING S_ISVTX		/* mode of a file that waits for its memory */
+
+struct item {				/* a region that was asked for */
+	const struct fr_region *region;
+	enum fr_region_state state;	/* before */
+	bool usable;			/* restored, by this call or before */
+	struct fr_error error;
+};
+
+struct guest {
+	char name[FR_NAME_BYTES];
+	bool named;			/* by the caller, not by --all */
+	char *spec;
+	const struct fr_blob *state;
+	char **regions;
+	size_t nr_regions;
+};
+
+struct restore {
+	const struct fr_ctx *ctx;
+	const struct fr_restore_options *o;
+	struct fr_status *status;
+	int dev_fd;
+	struct item *items;
+	size_t nr_items;
+	struct guest *guests;
+	size_t nr_guests;
+	atomic_flag vmm_up;
+	atomic_size_t started;
+};
+
+static int out_of_memory(struct fr_error *e)
+{
+	return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+}
+
+/* -------------------------------------------------------------------- the kernel side */
+
+static int call(const struct fr_ctx *ctx, int dev_fd, unsigned long request, const char *name, int fd)
+{
+	struct fr_ioc_region arg = {.size = sizeof(arg), .fd = fd};
+
+	snprintf((char *)arg.name, sizeof(arg.name), "%s", name);
+	return fr_ops(ctx)->fastrestart_ioctl(ctx->ops_data, dev_fd, request, &arg);
+}
+
+static void stamp(const struct restore *s, enum fr_stamp_id id)
+{
+	call(s->ctx, s->dev_fd, FR_IOC_STAMP, "", (int)id);	/* for reports: may fail */
+}
+
+static int open_device(const struct fr_ctx *ctx, int *ret_fd, struct fr_error *e)
+{
+	_cleanup_free_ char *path = fr_path(ctx, "/dev/fastrestart");
+	int fd;
+
+	if (!path)
+		return out_of_memory(e);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return fr_fail(e, errno == EACCES || errno == EPERM ? FR_FAULT_PERMISSION :
+								      FR_FAULT_SYSTEM,
+			       errno, "/dev/fastrestart: %s%s", strerror(errno),
+			       errno == ENOENT ? ": mount devtmpfs on /dev" : ": run as root");
+	*ret_fd = fd;
+	return 0;
+}
+
+/* What the last hop brought, in a kernel that can give it back. */
+static int read_status(const struct fr_ctx *ctx, struct fr_status **ret, struct fr_error *e)
+{
+	struct fr_status *s;
+	int r = fr_status_read(ctx, &s, e);
+
+	if (r)
+		return r;
+	if (!s->kernel_patched || s->handed_from_setup_data)
+		r = s->handed || !s->kernel_patched ?
+			    fr_fail(e, FR_FAULT_REFUSED, ENOSYS,
+				    "the running kernel cannot give memory back (%s): load a patched "
+				    "one and exec it; what is kept stays kept",
+				    s->kernel_status) :
+			    fr_fail(e, FR_FAULT_NOT_FOUND, ENOENT,
+				    "nothing is kept: the last boot brought no descriptor");
+	else if (!s->handed)
+		r = fr_fail(e, FR_FAULT_NOT_FOUND, ENOENT, "nothing is kept (%s)", s->kernel_status);
+	if (r) {
+		fr_status_free(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+static int ioctl_failed(const struct fr_region *g, const char *path, int err, struct fr_error *e)
+{
+	static const struct {
+		int err;
+		enum fr_fault fault;
+		const char *text;
+	} known[] = {
+		{ENOENT, FR_FAULT_NOT_FOUND, "the kernel keeps no such region"},
+		{EBUSY, FR_FAULT_REFUSED, "another restore or release of it is running"},
+		{ESTALE, FR_FAULT_REFUSED, "it was restored or released already"},
+		{EMEDIUMTYPE, FR_FAULT_REFUSED, "the file system there is of the wrong kind"},
+		{ENOTEMPTY, FR_FAULT_REFUSED, "the file is not empty"},
+		{ENOSPC, FR_FAULT_SYSTEM, "the file system's limit is reached: raise size= of the mount"},
+		{ENOMEM, FR_FAULT_SYSTEM, "not enough memory for its struct pages: free some"},
+		{EINTR, FR_FAULT_INTERRUPTED, "interrupted by a signal"},
+	};
+
+	for (size_t i = 0; i < FR_ARRAY_SIZE(known); i++)
+		if (known[i].err == err)
+			return fr_fail(e, known[i].fault, err, "region %s: %s%s%s", g->name, known[i].text,
+				       *path ? ": " : "", path);
+	return fr_fail(e, FR_FAULT_SYSTEM, err, "region %s: %s", g->name, strerror(err));
+}
+
+/* --------------------------------------------------------------------------- its place */
+
+static char *destination(const struct restore *s, const struct fr_region *g)
+{
+	const char *base = strrchr(g->path, '/');
+	char *path;
+
+	if (!s->o->directory)
+		return strdup(g->path);
+	base = base ? base + 1 : g->name;
+	return asprintf(&path, "%s/%s", s->o->directory, base) < 0 ? NULL : path;
+}
+
+static int check_file_system(const struct fr_region *g, const char *dir, struct fr_error *e)
+{
+	const char *type = g->kind == FR_KIND_HUGETLB ? "hugetlbfs" : "tmpfs";
+	uint64_t page = 1ull << g->page_shift;
+	struct statfs fs;
+
+	if (statfs(dir, &fs))
+		return fr_fail(e, FR_FAULT_SYSTEM, errno, "%s: %s", dir, strerror(errno));
+	if (g->kind == FR_KIND_SHMEM ? fs.f_type == TMPFS_MAGIC :
+				       fs.f_type == HUGETLBFS_MAGIC && (uint64_t)fs.f_bsize == page)
+		return 0;
+	if (g->kind == FR_KIND_SHMEM)
+		return fr_fail(e, FR_FAULT_REFUSED, EMEDIUMTYPE,
+			       "region %s: %s is not on tmpfs: mount -t %s %s DIRECTORY there, or give "
+			       "--directory",
+			       g->name, dir, type, type);
+	return fr_fail(e, FR_FAULT_REFUSED, EMEDIUMTYPE,
+		       "region %s: %s is not on hugetlbfs with pages of %" PRIu64
+		       " KiB: mount -t hugetlbfs -o pagesize=%" PRIu64 "K hugetlbfs DIRECTORY there, or "
+		       "give --directory",
+		       g->name, dir, page >> 10, page >> 10);
+}
+
+/* The file's directory; made, 0755, where it is missing below the right file system. */
+static int make_parent(const struct fr_region *g, const char *path, struct fr_error *e)
+{
+	_cleanup_free_ char *dir = strdup(path);
+	char *slash;
+	int r;
+
+	slash = dir ? strrchr(dir, '/') : NULL;
+	if (!slash)
+		return out_of_memory(e);
+	slash[slash == dir] = '\0';
+	if (!access(dir, F_OK))
+		return check_file_system(g, dir, e);
+	if (errno != ENOENT)
+		return fr_fail(e, FR_FAULT_SYSTEM, errno, "%s: %s", dir, strerror(errno));
+	r = make_parent(g, dir, e);
+	if (r)
+		return r;
+	if (mkdir(dir, 0755) && errno != EEXIST)
+		return fr_fail(e, FR_FAULT_SYSTEM, errno, "%s: cannot make it: %s", dir,
+			       strerror(errno));
+	return 0;
+}
+
+/* Is @fd still what @path names? */
+static bool is_named(int fd, const char *path, struct stat *ret_st)
+{
+	struct stat named;
+
+	return !fstat(fd, ret_st) && !lstat(path, &named) && named.st_dev == ret_st->st_dev &&
+	       named.st_ino == ret_st->st_ino;
+}
+
+static bool is_leftover(const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && (st->st_mode & 07777) == RESTORING && st->st_nlink == 1;
+}
+
+static int exists(const struct fr_region *g, const char *path, struct fr_error *e)
+{
+	return fr_fail(e, FR_FAULT_REFUSED, EEXIST,
+		       "region %s: %s exists: move it away, or give --directory; the region is still "
+		       "kept",
+		       g->name, path);
+}
+
+/* A file of ours at @path, locked: new, or left by a restore that was killed. */
+static int claim(const struct fr_region *g, const char *path, struct stat *ret_st, struct fr_error *e)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, RESTORING);
+
+	if (fd < 0 && errno == EEXIST) {
+		struct stat st;
+
+		if (lstat(path, &st) || !is_leftover(&st))
+			return exists(g, path, e);
+		fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	}
+	if (fd < 0)
+		return fr_fail(e, FR_FAULT_SYSTEM, errno, "region %s: cannot create %s: %s", g->name,
+			       path, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		close(fd);
+		return fr_fail(e, FR_FAULT_REFUSED, EBUSY,
+			       "region %s: another restore of it is running", g->name);
+	}
+	if (!is_named(fd, path, ret_st) || !is_leftover(ret_st)) {
+		close(fd);
+		return exists(g, path, e);
+	}
+	return fd;
+}
+
+/* ---------------------------------------------------------------------------- a region */
+
+static int verify(const struct restore *s, const struct fr_region *g, const char *path, int fd,
+		  struct fr_error *e)
+{
+	uint8_t digest[FR_DIGEST_BYTES];
+	int r;
+
+	if (g->digest_alg == FR_DIGEST_NONE || !s->o->verify)
+		return 0;
+	r = fr_digest_file(s->ctx, fd, g->size_bytes, digest, e);
+	if (r)
+		return fr_fail_context(e, "region %s: %s", g->name, path);
+	if (!memcmp(digest, g->digest, sizeof(digest)))
+		return 0;
+	return fr_fail(e, FR_FAULT_MISMATCH, EBADMSG,
+		       "region %s: the contents of %s differ from the digest taken before the jump: do "
+		       "not use them",
+		       g->name, path);
+}
+
+static int give(const struct restore *s, const struct fr_region *g, const char *path, int fd,
+		struct fr_error *e)
+{
+	int r;
+
+	if (fchown(fd, g->uid, g->gid))
+		return fr_fail(e, FR_FAULT_SYSTEM, errno, "%s: cannot give it to %u:%u: %s", path,
+			       g->uid, g->gid, strerror(errno));
+	r = call(s->ctx, s->dev_fd, FR_IOC_RESTORE, g->name, fd);
+	return r ? ioctl_failed(g, path, -r, e) : 0;
+}
+
+static int finish(const struct restore *s, const struct fr_region *g, const char *path, int fd,
+		  struct fr_error *e)
+{
+	if (fchmod(fd, g->mode & 07777))
+		return fr_fail(e, FR_FAULT_SYSTEM, errno,
+			       "region %s: its memory is in %s, but its mode cannot be set: %s", g->name,
+			       path, strerror(errno));
+	return verify(s, g, path, fd, e);
+}
+
+/* @state: of the region; a leftover that has its memory only wants finishing. */
+static int restore_file(const struct restore *s, const struct fr_region *g,
+			enum fr_region_state state, struct fr_error *e)
+{
+	_cleanup_free_ char *path = destination(s, g);
+	struct stat st;
+	int fd, r;
+
+	if (!path)
+		return out_of_memory(e);
+	if (path[0] != '/')
+		return fr_fail(e, FR_FAULT_USAGE, EINVAL,
+			       "region %s: the file had no name: give --directory, an absolute path",
+			       g->name);
+	r = make_parent(g, path, e);
+	if (r)
+		return r;
+	fd = claim(g, path, &st, e);
+	if (fd < 0)
+		return fd;
+	if (state == FR_STATE_KEPT)
+		r = give(s, g, path, fd, e);
+	if (r && is_named(fd, path, &st) && !st.st_blocks)
+		unlink(path);
+	if (!r)
+		r = finish(s, g, path, fd, e);
+	close(fd);
+	return r;
+}
+
+/* Was the restore of @g killed between getting its memory and finishing the file? */
+static bool is_unfinished(const struct restore *s, const struct fr_region *g)
+{
+	_cleanup_free_ char *path = destination(s, g);
+	struct stat st;
+
+	return path && g->kind != FR_KIND_RAW && !lstat(path, &st) && is_leftover(&st) &&
+	       (uint64_t)st.st_size == g->size_bytes && st.st_size;
+}
+
+static int restore_item(struct restore *s, struct item *item)
+{
+	const struct fr_region *g = item->region;
+	int r;
+
+	if (item->state == FR_STATE_RESTORED && !is_unfinished(s, g))
+		return 0;
+	if (item->state == FR_STATE_BUSY)
+		return ioctl_failed(g, "", EBUSY, &item->error);
+	if (item->state == FR_STATE_RELEASED)
+		return ioctl_failed(g, "", ESTALE, &item->error);
+	if (g->kind != FR_KIND_RAW)
+		return restore_file(s, g, item->state, &item->error);
+	r = call(s->ctx, s->dev_fd, FR_IOC_RESTORE, g->name, -1);
+	return r ? ioctl_failed(g, "", -r, &item->error) : 0;
+}
+
+/* A region that fails does not keep the others from being tried. */
+static int restore_one(void *data, size_t i, struct fr_error *e)
+{
+	struct restore *s = data;
+	struct item *item = &s->items[i];
+
+	(void)e;
+	item->usable = !restore_item(s, item);
+	if (item->usable && item->state == FR_STATE_KEPT)
+		fr_log(s->ctx, FR_LOG_STEP, "region %s: restored", item->region->name);
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------ guests */
+
+static struct item *find_item(struct restore *s, const char *name)
+{
+	for (size_t i = 0; i < s->nr_items; i++)
+		if (!strcmp(s->items[i].region->name, name))
+			return &s->items[i];
+	return NULL;
+}
+
+static void vmm_is_up(void *data)
+{
+	struct restore *s = data;
+
+	if (!atomic_flag_test_and_set(&s->vmm_up))
+		stamp(s, FR_STAMP_VMM_UP);
+}
+
+/* /run/kexec-fastrestart/vm/NAME.started, locked; it has contents when the VM was started. */
+static int open_marker(const struct restore *s, const struct guest *v, struct fr_error *e)
+{
+	_cleanup_free_ char *run = fr_path(s->ctx, "/run/kexec-fastrestart");
+	_cleanup_free_ char *dir = fr_path(s->ctx, "/run/kexec-fastrestart/vm");
+	_cleanup_free_ char *path = fr_path(s->ctx, "/run/kexec-fastrestart/vm/%s.started", v->name);
+	int fd;
+
+	if (!run || !dir || !path)
+		return out_of_memory(e);
+	mkdir(run, 0700);
+	mkdir(dir, 0700);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return fr_fail(e, FR_FAULT_SYSTEM, errno, "%s: %s", path, strerror(errno));
+	if (!flock(fd, LOCK_EX | LOCK_NB))
+		return fd;
+	close(fd);
+	return fr_fail(e, FR_FAULT_REFUSED, EBUSY, "VM %s: it is just being started", v->name);
+}
+
+static int check_regions(struct restore *s, const struct guest *v, struct fr_error *e)
+{
+	for (size_t i = 0; i < v->nr_regions; i++) {
+		struct item *item = find_item(s, v->regions[i]);
+
+		if (!item)
+			return fr_fail(e, FR_FAULT_DESCRIPTOR, EBADMSG,
+				       "VM %s: its region %s is not in the descriptor", v->name,
+				       v->regions[i]);
+		if (!item->usable)
+			return fr_fail(e, FR_FAULT_VM, EAGAIN,
+				       "VM %s: not started, because region %s was not restored", v->name,
+				       v->regions[i]);
+	}
+	return 0;
+}
+
+static int start_once(struct restore *s, struct guest *v, int marker, struct fr_error *e)
+{
+	unsigned int timeout = s->o->vm_timeout_ms ? s->o->vm_timeout_ms : VM_TIMEOUT_MS;
+	struct stat st;
+	int r;
+
+	if (!fstat(marker, &st) && st.st_size)
+		return v->named ? fr_fail(e, FR_FAULT_REFUSED, EALREADY,
+					  "VM %s: it was started already", v->name) :
+				  0;
+	if (!v->state)
+		return fr_fail(e, FR_FAULT_DESCRIPTOR, EBADMSG,
+			       "VM %s: the descriptor has no device state of it", v->name);
+	r = fr_vm_start(s->ctx, v->spec, v->state->data, v->state->bytes, timeout, vmm_is_up, s, e);
+	if (r)
+		return r;
+	atomic_fetch_add(&s->started, 1);
+	fr_log(s->ctx, FR_LOG_STEP, "VM %s: runs on", v->name);
+	r = fr_write_all(marker, "started\n", strlen("started\n"));
+	return r ? fr_fail(e, FR_FAULT_SYSTEM, -r, "VM %s: it runs, but its marker in /run cannot be written: %s",
+			   v->name, strerror(-r)) :
+		   0;
+}
+
+static int start_guest(void *data, size_t i, struct fr_error *e)
+{
+	struct restore *s = data;
+	struct guest *v = &s->guests[i];
+	int marker, r = check_regions(s, v, e);
+
+	if (!r) {
+		marker = open_marker(s, v, e);
+		if (marker < 0)
+			return marker;
+		r = start_once(s, v, marker, e);
+		close(marker);
+	}
+	if (!r)
+		return 0;
+	fr_log(s->ctx, FR_LOG_WARN, "%s", e->text);
+	return r;
+}
+
+/* -------------------------------------------------------------------- what was asked for */
+
+static int add_item(struct restore *s, const char *name, struct fr_error *e)
+{
+	const struct fr_descriptor *d = s->status->handed;
+
+	if (find_item(s, name))
+		return 0;
+	for (size_t i = 0; i < d->nr_regions; i++) {
+		if (strcmp(d->regions[i].name, name))
+			continue;
+		s->items[s->nr_items++] = (struct item){.region = &d->regions[i],
+							.state = s->status->states[i]};
+		return 0;
+	}
+	return fr_fail(e, FR_FAULT_NOT_FOUND, ENOENT,
+		       "%s: no such region or VM came with the last hop: see list", name);
+}
+
+/* The VM @name with its regions; -ENOENT, without @e, if there is none. */
+static int add_guest(struct restore *s, const char *name, bool named, struct fr_error *e)
+{
+	struct guest *v = &s->guests[s->nr_guests];
+	const struct fr_blob *spec;
+	char blob[FR_NAME_BYTES];
+	int r;
+
+	for (size_t i = 0; i < s->nr_guests; i++)
+		if (!strcmp(s->guests[i].name, name))
+			return 0;
+	if (snprintf(blob, sizeof(blob), "vm/%s/spec", name) >= (int)sizeof(blob))
+		return -ENOENT;
+	spec = fr_descriptor_blob(s->status->handed, blob);
+	if (!spec)
+		return -ENOENT;
+	*v = (struct guest){.named = named, .spec = strndup(spec->data, spec->bytes)};
+	if (!v->spec)
+		return out_of_memory(e);
+	s->nr_guests++;
+	snprintf(v->name, sizeof(v->name), "%s", name);
+	snprintf(blob, sizeof(blob), "vm/%.*s/state", (int)sizeof(blob) - 10, name);
+	v->state = fr_descriptor_blob(s->status->handed, blob);
+	r = fr_vm_spec_regions(v->spec, &v->regions, &v->nr_regions, e);
+	for (size_t i = 0; !r && i < v->nr_regions; i++)
+		r = add_item(s, v->regions[i], e);
+	return r ? fr_fail_context(e, "VM %s", name) : 0;
+}
+
+/* Length of NAME in the blob name "vm/NAME/spec", or 0. */
+static size_t guest_name(const char *blob)
+{
+	const char *end = strncmp(blob, "vm/", 3) ? NULL : strchr(blob + 3, '/');
+
+	return end && !strcmp(end, "/spec") ? (size_t)(end - (blob + 3)) : 0;
+}
+
+static int select_all(struct restore *s, struct fr_error *e)
+{
+	const struct fr_descriptor *d = s->status->handed;
+	char name[FR_NAME_BYTES];
+	int r = 0;
+
+	for (size_t i = 0; !r && i < d->nr_regions; i++)
+		if (s->status->states[i] != FR_STATE_RELEASED)
+			r = add_item(s, d->regions[i].name, e);
+	for (size_t i = 0; !r && !s->o->no_vms && i < d->nr_blobs; i++) {
+		if (!guest_name(d->blobs[i].name))
+			continue;
+		snprintf(name, sizeof(name), "%.*s", (int)guest_name(d->blobs[i].name),
+			 d->blobs[i].name + 3);
+		r = add_guest(s, name, false, e);
+	}
+	return r;
+}
+
+static int select_named(struct restore *s, const char *name, struct fr_error *e)
+{
+	int r = add_guest(s, name, true, e);
+	struct item *item;
+
+	if (r != -ENOENT)
+		return r;
+	r = add_item(s, name, e);
+	if (r)
+		return r;
+	item = find_item(s, name);
+	if (item->state == FR_STATE_RESTORED && !is_unfinished(s, item->region))
+		return ioctl_failed(item->region, "", ESTALE, e);
+	return 0;
+}
+
+static int choose(struct restore *s, struct fr_error *e)
+{
+	const struct fr_descriptor *d = s->status->handed;
+	int r = 0;
+
+	s->items = calloc(d->nr_regions + 1, sizeof(*s->items));
+	s->guests = calloc(d->nr_blobs + 1, sizeof(*s->guests));
+	if (!s->items || !s->guests)
+		return out_of_memory(e);
+	if (s->o->all)
+		r = select_all(s, e);
+	for (size_t i = 0; !r && !s->o->all && i < s->o->nr_names; i++)
+		r = select_named(s, s->o->names[i], e);
+	if (!r && s->o->directory && s->nr_guests && !s->o->no_vms)
+		return fr_fail(e, FR_FAULT_USAGE, EINVAL,
+			       "--directory: VM %s names its RAM files by their own paths: restore its "
+			       "regions with --no-vms",
+			       s->guests[0].name);
+	return r;
+}
+
+static int report(const struct restore *s, struct fr_error *e)
+{
+	const struct item *first = NULL;
+
+	for (size_t i = 0; i < s->nr_items; i++) {
+		const struct item *item = &s->items[i];
+
+		if (item->usable)
+			continue;
+		if (first)
+			fr_log(s->ctx, FR_LOG_WARN, "%s", item->error.text);
+		else
+			first = item;
+	}
+	if (!first)
+		return 0;
+	if (e)
+		*e = first->error;
+	return -first->error.err;
+}
+
+static int restore(struct restore *s, struct fr_error *e)
+{
+	struct fr_error guest_error = {0};
+	int r = choose(s, e), guests = 0;
+
+	if (!r)
+		r = open_device(s->ctx, &s->dev_fd, e);
+	if (r)
+		return r;
+	stamp(s, FR_STAMP_RESTORE_BEGIN);
+	r = fr_parallel(s->ctx, s->nr_items, restore_one, s, e);
+	if (r)
+		return r;
+	if (!s->o->no_vms)
+		guests = fr_parallel(s->ctx, s->nr_guests, start_guest, s, &guest_error);
+	if (atomic_load(&s->started))
+		stamp(s, FR_STAMP_RESUMED);
+	r = report(s, e);
+	if (r || !guests)
+		return r;
+	if (e)
+		*e = guest_error;
+	return guests;
+}
+
+int fr_restore(const struct fr_ctx *ctx, const struct fr_restore_options *o, struct fr_error *e)
+{
+	struct restore s = {.ctx = ctx, .o = o, .dev_fd = -1, .vmm_up = ATOMIC_FLAG_INIT};
+	int r = read_status(ctx, &s.status, e);
+
+	if (!r)
+		r = restore(&s, e);
+	for (size_t i = 0; i < s.nr_guests; i++) {
+		for (size_t j = 0; j < s.guests[i].nr_regions; j++)
+			free(s.guests[i].regions[j]);
+		free(s.guests[i].regions);
+		free(s.guests[i].spec);
+	}
+	free(s.guests);
+	free(s.items);
+	if (s.dev_fd >= 0)
+		close(s.dev_fd);
+	fr_status_free(s.status);
+	return r;
+}
+
+int fr_release(const struct fr_ctx *ctx, char **names, size_t nr_names, struct fr_error *e)
+{
+	struct fr_region g = {0};
+	struct fr_status *status;
+	int dev_fd, r = read_status(ctx, &status, e);
+
+	if (r)
+		return r;
+	fr_status_free(status);
+	r = open_device(ctx, &dev_fd, e);
+	if (r)
+		return r;
+	for (size_t i = 0; !r && i < nr_names; i++) {
+		if (!fr_name_valid(names[i])) {
+			r = fr_fail(e, FR_FAULT_USAGE, EINVAL, "%.100s: not a region's name", names[i]);
+			break;
+		}
+		snprintf(g.name, sizeof(g.name), "%s", names[i]);
+		r = call(ctx, dev_fd, FR_IOC_RELEASE, names[i], -1);
+		if (r)
+			r = ioctl_failed(&g, "", -r, e);
+		else
+			fr_log(ctx, FR_LOG_STEP, "region %s: released", names[i]);
+	}
+	close(dev_fd);
+	return r;
+}

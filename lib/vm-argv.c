@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * QEMU's command line, rewritten so that it starts the same machine and waits for
+ * its state.  Options are those of qemu(1), with one dash or two.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util.h"
+#include "vm-private.h"
+
+void fr_strv_free(char **v)
+{
+	for (char **p = v; p && *p; p++)
+		free(*p);
+	free(v);
+}
+
+/* The option's name when @arg is one, else NULL. */
+static const char *option(const char *arg)
+{
+	if (arg[0] != '-' || !arg[1])
+		return NULL;
+	return arg + 1 + (arg[1] == '-');
+}
+
+static bool is_one_of(const char *name, const char *const *list)
+{
+	for (; *list; list++)
+		if (!strcmp(name, *list))
+			return true;
+	return false;
+}
+
+/* Does "a,KEY=..." (key=value or JSON) hold one of the keys that name a descriptor? */
+static bool names_fd(const char *value)
+{
+	static const char *const keys[] = {"fd=", "fds=", "vhostfd=", "vhostfds=", "sndbuf_fd="};
+	const char *p = value;
+
+	if (*value == '{')
+		return strstr(value, "\"fd\":") || strstr(value, "\"fds\":") ||
+		       strstr(value, "\"vhostfd\":") || strstr(value, "\"vhostfds\":");
+	while (p) {
+		for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+			if (!strncmp(p, keys[i], strlen(keys[i])))
+				return true;
+		p = strchr(p, ',');
+		p = p ? p + 1 : NULL;
+	}
+	return false;
+}
+
+int fr_vm_argv_check(const char *name, char *const *argv, struct fr_error *e)
+{
+	static const char *const with_fd[] = {"netdev", "chardev", "nic", "net", "qmp", "mon",
+					      "serial", "device", "blockdev", "drive", "object", NULL};
+
+	for (size_t i = 1; argv[0] && argv[i]; i++) {
+		const char *o = option(argv[i]);
+
+		if (!o)
+			continue;
+		if (!strcmp(o, "add-fd") || !strcmp(o, "S") || !strcmp(o, "snapshot")) {
+			if (!strcmp(o, "S"))
+				continue;
+			return fr_fail(e, FR_FAULT_REFUSED, EOPNOTSUPP,
+				       "VM %s: its %s cannot outlive the kernel: start it without it",
+				       name, argv[i]);
+		}
+		if (argv[i + 1] && is_one_of(o, with_fd) && names_fd(argv[i + 1]))
+			return fr_fail(e, FR_FAULT_REFUSED, EOPNOTSUPP,
+				       "VM %s: %s %.200s: a file descriptor that was passed to QEMU "
+				       "cannot be opened again: give a path or a name instead",
+				       name, argv[i], argv[i + 1]);
+	}
+	return 0;
+}
+
+/* Filling the file is the old kernel's work, and done. */
+static char *without_prealloc(const char *value)
+{
+	struct json_object *object;
+	char *copy, *p, *end, *out;
+
+	if (*value == '{') {
+		object = json_tokener_parse(value);
+		if (!json_object_is_type(object, json_type_object)) {
+			json_object_put(object);
+			return strdup(value);
+		}
+		if (fr_json_bool(object, "prealloc"))
+			json_object_object_add(object, "prealloc", json_object_new_boolean(false));
+		copy = strdup(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
+									    JSON_C_TO_STRING_NOSLASHESCAPE));
+		json_object_put(object);
+		return copy;
+	}
+	copy = strdup(value);
+	out = copy ? calloc(1, strlen(value) + sizeof(",prealloc=off")) : NULL;
+	for (p = copy; out && p; p = end) {
+		end = strchr(p, ',');
+		if (end)
+			*end++ = '\0';
+		if (p != copy)
+			strcat(out, ",");
+		strcat(out, !strcmp(p, "prealloc") || !strncmp(p, "prealloc=", 9) ? "prealloc=off" : p);
+	}
+	free(copy);
+	return out;
+}
+
+/* "q35,x=y": an alias means another machine to another QEMU; say which one it was. */
+static char *with_machine(const char *value, const char *machine)
+{
+	const char *rest = value + strcspn(value, ","), *type = value;
+	char *out;
+
+	if (*value == '{' || !*machine)
+		return strdup(value);
+	if (!strncmp(value, "type=", 5))
+		type += 5;
+	else if (memchr(value, '=', (size_t)(rest - value)))
+		return strdup(value);
+	return asprintf(&out, "%.*s%s%s", (int)(type - value), value, machine, rest) < 0 ? NULL : out;
+}
+
+static char *rewrite(const char *o, const char *value, const char *machine)
+{
+	if (!strcmp(o, "object"))
+		return without_prealloc(value);
+	if (!strcmp(o, "M") || !strcmp(o, "machine"))
+		return with_machine(value, machine);
+	return strdup(value);
+}
+
+char **fr_vm_argv_restart(char *const *argv, const char *machine)
+{
+	static const char *const drop[] = {"S", "daemonize", "mem-prealloc", NULL};
+	static const char *const drop_two[] = {"incoming", "loadvm", NULL};
+	static const char *const rewritten[] = {"object", "M", "machine", NULL};
+	size_t argc = 0, nr = 0;
+	const char *o;
+	char **v;
+
+	while (argv[argc])
+		argc++;
+	v = calloc(argc + 3, sizeof(*v));
+	if (!v)
+		return NULL;
+	for (size_t i = 0; i < argc; i++) {
+		o = i ? option(argv[i]) : NULL;
+		if (o && is_one_of(o, drop))
+			continue;
+		if (o && is_one_of(o, drop_two)) {
+			i++;
+			continue;
+		}
+		if (!(v[nr++] = strdup(argv[i])))
+			goto fail;
+		if (o && argv[i + 1] && is_one_of(o, rewritten) &&
+		    !(v[nr++] = rewrite(o, argv[++i], machine)))
+			goto fail;
+	}
+	if (!(v[nr++] = strdup("-incoming")) || !(v[nr++] = strdup("defer")))
+		goto fail;
+	return v;
+fail:
+	fr_strv_free(v);
+	return NULL;
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* A QEMU process as /proc shows it: command line, owner, mappings, open devices. */
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "util.h"
+#include "vm-private.h"
+
+#define ARGV_BYTES (2u << 20)		/* ARG_MAX */
+#define MAPS_BYTES (64u << 20)
+
+static int out_of_memory(struct fr_error *e)
+{
+	return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+}
+
+static int gone(const struct fr_vm *vm, const char *what, int err, struct fr_error *e)
+{
+	return fr_fail(e, FR_FAULT_VM, err,
+		       "VM %s: %s of process %d: %s: its QMP socket must have been opened by QEMU "
+		       "itself, in this PID namespace",
+		       vm->name, what, (int)vm->pid, strerror(err));
+}
+
+static int read_proc(const struct fr_ctx *ctx, const struct fr_vm *vm, const char *what,
+		     size_t max, char **ret, size_t *ret_bytes, struct fr_error *e)
+{
+	_cleanup_free_ char *path = fr_path(ctx, "/proc/%d/%s", (int)vm->pid, what);
+	int r;
+
+	if (!path)
+		return out_of_memory(e);
+	r = fr_read_file(path, max, ret, ret_bytes);
+	return r ? gone(vm, what, -r, e) : 0;
+}
+
+static int read_link(const struct fr_ctx *ctx, const struct fr_vm *vm, const char *what,
+		     char **ret, struct fr_error *e)
+{
+	_cleanup_free_ char *path = fr_path(ctx, "/proc/%d/%s", (int)vm->pid, what);
+	char target[FR_PATH_BYTES];
+	ssize_t n;
+
+	if (!path)
+		return out_of_memory(e);
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n < 0)
+		return gone(vm, what, errno, e);
+	target[n] = '\0';
+	*ret = strdup(target);
+	return *ret ? 0 : out_of_memory(e);
+}
+
+static int read_argv(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_error *e)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t bytes, nr = 0;
+	int r = read_proc(ctx, vm, "cmdline", ARGV_BYTES, &text, &bytes, e);
+
+	if (r)
+		return r;
+	for (size_t i = 0; i < bytes; i++)
+		nr += !text[i];
+	if (!nr || text[bytes - 1])
+		return gone(vm, "cmdline", EPROTO, e);
+	vm->argv = calloc(nr + 1, sizeof(*vm->argv));
+	if (!vm->argv)
+		return out_of_memory(e);
+	for (char *p = text; p < text + bytes; p += strlen(p) + 1)
+		if (!(vm->argv[vm->argc++] = strdup(p)))
+			return out_of_memory(e);
+	return 0;
+}
+
+/* Lines "Uid:", "Gid:" (the effective one) and "Groups:" of /proc/PID/status. */
+static int read_owner(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_error *e)
+{
+	_cleanup_free_ char *text = NULL;
+	const char *uid, *gid, *groups;
+	unsigned int id;
+	int r = read_proc(ctx, vm, "status", 1 << 20, &text, NULL, e), len;
+
+	if (r)
+		return r;
+	uid = strstr(text, "\nUid:");
+	gid = strstr(text, "\nGid:");
+	groups = strstr(text, "\nGroups:");
+	if (!uid || !gid || !groups || sscanf(uid, "\nUid: %*u %u", &vm->uid) != 1 ||
+	    sscanf(gid, "\nGid: %*u %u", &vm->gid) != 1)
+		return gone(vm, "status", EPROTO, e);
+	for (groups += strlen("\nGroups:"); sscanf(groups, "%*[ \t]%u%n", &id, &len) == 1;
+	     groups += len) {
+		gid_t *v = reallocarray(vm->groups, vm->nr_groups + 1, sizeof(*v));
+
+		if (!v)
+			return out_of_memory(e);
+		vm->groups = v;
+		v[vm->nr_groups++] = id;
+	}
+	return 0;
+}
+
+int fr_vm_read_process(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_error *e)
+{
+	static const char deleted[] = " (deleted)";
+	size_t len;
+	int r = read_argv(ctx, vm, e);
+
+	if (!r)
+		r = read_link(ctx, vm, "exe", &vm->exe, e);
+	if (!r)
+		r = read_link(ctx, vm, "cwd", &vm->cwd, e);
+	if (!r)
+		r = read_owner(ctx, vm, e);
+	if (r)
+		return r;
+	len = strlen(vm->exe);	/* after a package update the new one is at the same path */
+	if (len > sizeof(deleted) - 1 && !strcmp(vm->exe + len - (sizeof(deleted) - 1), deleted))
+		vm->exe[len - (sizeof(deleted) - 1)] = '\0';
+	return 0;
+}
+
+static bool is_assigned_device(const char *target)
+{
+	return !strncmp(target, "/dev/vfio/", 10) || !strcmp(target, "/dev/iommu") ||
+	       !strncmp(target, "anon_inode:[vfio", 16) || !strncmp(target, "/dev/vhost-vdpa", 15) ||
+	       !strncmp(target, "anon_inode:vfio", 15);
+}
+
+int fr_vm_check_process(const struct fr_ctx *ctx, const struct fr_vm *vm, struct fr_error *e)
+{
+	_cleanup_free_ char *path = fr_path(ctx, "/proc/%d/fd", (int)vm->pid);
+	char target[256];
+	struct dirent *d;
+	ssize_t n;
+	int r = 0;
+	DIR *dir;
+
+	if (!path)
+		return out_of_memory(e);
+	dir = opendir(path);
+	if (!dir)
+		return gone(vm, "fd", errno, e);
+	while (!r && (d = readdir(dir))) {
+		n = readlinkat(dirfd(dir), d->d_name, target, sizeof(target) - 1);
+		if (n < 0)
+			continue;
+		target[n] = '\0';
+		if (is_assigned_device(target))
+			r = fr_fail(e, FR_FAULT_REFUSED, EOPNOTSUPP,
+				    "VM %s: it has %s open: an assigned device goes on with DMA "
+				    "through the jump: unplug it first (device_del)",
+				    vm->name, target);
+	}
+	closedir(dir);
+	return r;
+}
+
+int fr_vm_check_mapping(const struct fr_ctx *ctx, const struct fr_vm *vm, const char *path,
+			struct fr_error *e)
+{
+	_cleanup_free_ char *maps = NULL, *full = fr_path(ctx, "%s", path);
+	unsigned int major, minor;
+	uint64_t inode;
+	struct stat st;
+	int r;
+
+	if (!full)
+		return out_of_memory(e);
+	if (stat(full, &st))
+		return fr_fail(e, FR_FAULT_REFUSED, errno,
+			       "VM %s: its RAM file %s: %s: the file must have a name that stays, in "
+			       "this mount namespace: give mem-path= a file, not a directory",
+			       vm->name, path, strerror(errno));
+	if (S_ISDIR(st.st_mode))
+		return fr_fail(e, FR_FAULT_REFUSED, EISDIR,
+			       "VM %s: its RAM is an unlinked file in %s: give mem-path= a file name",
+			       vm->name, path);
+	r = read_proc(ctx, vm, "maps", MAPS_BYTES, &maps, NULL, e);
+	if (r)
+		return r;
+	for (const char *line = maps; line && *line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (sscanf(line, "%*x-%*x %*s %*x %x:%x %" SCNu64, &major, &minor, &inode) == 3 &&
+		    inode == st.st_ino && makedev(major, minor) == st.st_dev)
+			return 0;
+	}
+	return fr_fail(e, FR_FAULT_REFUSED, ESTALE,
+		       "VM %s: process %d does not map %s: the file was replaced since it started, or "
+		       "it lies in another mount namespace",
+		       vm->name, (int)vm->pid, path);
+}

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Starting a VMM again from its spec, with the RAM files in place. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "util.h"
+#include "vm-private.h"
+
+#define RETRY_MS 4			/* between attempts to connect */
+#define LOG_TAIL_BYTES 300
+#define KILL_MS 2000
+
+struct start {
+	const struct fr_ctx *ctx;
+	struct fr_vm *vm;
+	char **argv;			/* rewritten */
+	char *log_path;
+	int log_fd;
+	pid_t child;
+	uint64_t deadline;
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static unsigned int left_ms(const struct start *s)
+{
+	uint64_t now = now_ms();
+
+	return now < s->deadline ? (unsigned int)(s->deadline - now) : 1;
+}
+
+static int open_log(struct start *s, struct fr_error *e)
+{
+	_cleanup_free_ char *dir = fr_path(s->ctx, "/run/kexec-fastrestart");
+
+	s->log_path = fr_path(s->ctx, "/run/kexec-fastrestart/%s.log", s->vm->name);
+	if (!dir || !s->log_path)
+		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+	mkdir(dir, 0700);
+	s->log_fd = open(s->log_path,
+			 O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return s->log_fd < 0 ? fr_fail(e, FR_FAULT_SYSTEM, errno, "%s: %s", s->log_path,
+				       strerror(errno)) :
+			       0;
+}
+
+/* Last words of the VMM, on one line. */
+static const char *log_tail(const struct start *s, char *buf, size_t size)
+{
+	struct stat st;
+	ssize_t n = 0;
+	off_t from;
+
+	if (!fstat(s->log_fd, &st)) {
+		from = st.st_size > (off_t)size - 1 ? st.st_size - ((off_t)size - 1) : 0;
+		n = pread(s->log_fd, buf, size - 1, from);
+	}
+	buf[n > 0 ? n : 0] = '\0';
+	for (char *p = buf; *p; p++)
+		if ((unsigned char)*p < ' ')
+			*p = ' ';
+	return *buf ? buf : "it said nothing";
+}
+
+static int died(const struct start *s, int status, struct fr_error *e)
+{
+	char tail[LOG_TAIL_BYTES];
+
+	return fr_fail(e, FR_FAULT_VM, ECHILD, "VM %s: its VMM ended (%s %d): %s (see %s)",
+		       s->vm->name, WIFSIGNALED(status) ? "signal" : "status",
+		       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+		       log_tail(s, tail, sizeof(tail)), s->log_path);
+}
+
+/* In the child, where only async-signal-safe functions are allowed. */
+static int become(const struct start *s)
+{
+	const struct fr_vm *vm = s->vm;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	if (setsid() < 0 || null < 0 || dup2(null, 0) < 0 || dup2(s->log_fd, 1) < 0 ||
+	    dup2(s->log_fd, 2) < 0)
+		return errno;
+	/* one that was started as root and went down by -runas shows its last owner too */
+	if (vm->gid != getegid() || vm->uid != geteuid())
+		if (setgroups(vm->nr_groups, vm->groups) || setgid(vm->gid) || setuid(vm->uid))
+			return errno;
+	if (chdir(vm->cwd))
+		return errno;
+	execv(vm->exe, s->argv);
+	return errno;
+}
+
+static int launch(struct start *s, struct fr_error *e)
+{
+	int report[2], err = 0;
+	ssize_t n;
+
+	if (pipe2(report, O_CLOEXEC))
+		return fr_fail(e, FR_FAULT_SYSTEM, errno, "pipe: %s", strerror(errno));
+	s->child = fork();
+	if (!s->child) {
+		err = become(s);
+		n = write(report[1], &err, sizeof(err));
+		_exit(n == sizeof(err) ? 127 : 126);
+	}
+	close(report[1]);
+	if (s->child < 0)
+		err = errno;
+	else
+		do {
+			n = read(report[0], &err, sizeof(err));	/* ends with a successful exec */
+		} while (n < 0 && errno == EINTR);
+	close(report[0]);
+	return err ? fr_fail(e, FR_FAULT_VM, err, "VM %s: cannot start %s in %s: %s", s->vm->name,
+			     s->vm->exe, s->vm->cwd, strerror(err)) :
+		     0;
+}
+
+/* Connect as soon as it listens; the socket's owner must be our child. */
+static int connect_vmm(struct start *s, struct fr_error *e)
+{
+	struct fr_vm *vm = s->vm;
+	int status, r;
+
+	for (;;) {
+		r = fr_qmp_open(vm->qmp_path, left_ms(s), &vm->qmp, e);
+		if (!r && fr_qmp_pid(vm->qmp) == s->child)
+			return 0;
+		if (!r) {
+			fr_qmp_close(vm->qmp);
+			vm->qmp = NULL;
+			r = fr_fail(e, FR_FAULT_VM, EADDRINUSE,
+				    "VM %s: another process listens on %s: is the VM running already?",
+				    vm->name, vm->qmp_path);
+		}
+		if (waitpid(s->child, &status, WNOHANG) == s->child) {
+			s->child = -1;
+			return died(s, status, e);
+		}
+		if (now_ms() >= s->deadline)
+			return fr_fail_context(e, "VM %s", vm->name);
+		poll(NULL, 0, RETRY_MS);
+	}
+}
+
+static int state_fd(const void *state, size_t bytes, struct fr_error *e)
+{
+	int fd = memfd_create("kexec-fastrestart-state", MFD_CLOEXEC), r;
+
+	if (fd < 0)
+		return fr_fail(e, FR_FAULT_SYSTEM, errno, "memfd_create: %s", strerror(errno));
+	r = fr_write_all(fd, state, bytes);
+	if (!r && lseek(fd, 0, SEEK_SET))
+		r = -errno;
+	if (!r)
+		return fd;
+	close(fd);
+	return fr_fail(e, FR_FAULT_SYSTEM, -r, "a VM's state: %s", strerror(-r));
+}
+
+static int set_up(struct fr_vm *vm, struct fr_error *e)
+{
+	int r = fr_vm_choose_capabilities(vm->qmp, &vm->capabilities, &vm->old_capabilities, e);
+
+	return r ? r : fr_qmp_command(vm->qmp, "migrate-set-capabilities",
+				      json_object_get(vm->capabilities), -1, NULL, e);
+}
+
+static int load_state(struct start *s, const void *state, size_t bytes, struct fr_error *e)
+{
+	struct fr_vm *vm = s->vm;
+	struct json_object *arguments;
+	char status[32];
+	int fd, r;
+
+	r = set_up(vm, e);
+	if (r)
+		return r;
+	fd = state_fd(state, bytes, e);
+	if (fd < 0)
+		return fd;
+	r = fr_vm_getfd(vm->qmp, fd, e);
+	close(fd);
+	if (r)
+		return r;
+	arguments = json_object_new_object();
+	json_object_object_add(arguments, "uri", json_object_new_string("fd:" FR_VM_FD_NAME));
+	r = fr_qmp_command(vm->qmp, "migrate-incoming", arguments, -1, NULL, e);
+	if (!r)
+		r = fr_vm_wait_migration(vm->qmp, vm->name, left_ms(s), status, e);
+	if (r || !strcmp(status, "completed"))
+		return r;
+	return !strcmp(status, "failed") ? -e->err :
+					   fr_fail(e, FR_FAULT_VM, EIO,
+						   "VM %s: loading its state ended as \"%s\"", vm->name,
+						   *status ? status : "none");
+}
+
+/* A QEMU that cannot load a state may end instead of answering. */
+static int explain(struct start *s, int r, struct fr_error *e)
+{
+	char tail[LOG_TAIL_BYTES];
+	int status;
+
+	for (uint64_t end = now_ms() + 200; s->child > 0 && now_ms() < end; poll(NULL, 0, 5))
+		if (waitpid(s->child, &status, WNOHANG) == s->child) {
+			s->child = -1;
+			return died(s, status, e);
+		}
+	if (r == -EIO || r == -ECONNRESET)
+		return fr_fail_context(e, "%s", log_tail(s, tail, sizeof(tail)));
+	return r;
+}
+
+static int run(struct start *s, struct fr_error *e)
+{
+	struct fr_vm *vm = s->vm;
+	char state[32];
+	int r;
+
+	/* what was found here are this QEMU's defaults */
+	fr_qmp_command(vm->qmp, "migrate-set-capabilities", json_object_get(vm->old_capabilities),
+		       -1, NULL, NULL);
+	if (!vm->was_running)
+		return 0;
+	r = fr_qmp_command(vm->qmp, "cont", NULL, -1, NULL, e);
+	if (!r)
+		r = fr_vm_run_state(vm->qmp, state, e);
+	if (!r && strcmp(state, "running"))
+		r = fr_fail(e, FR_FAULT_VM, EIO, "VM %s: its state is \"%s\" after cont", vm->name,
+			    state);
+	return r;
+}
+
+static void kill_vmm(const struct start *s)
+{
+	uint64_t end = now_ms() + KILL_MS;
+
+	if (s->child <= 0)
+		return;
+	kill(s->child, SIGTERM);
+	while (waitpid(s->child, NULL, WNOHANG) == 0) {
+		if (now_ms() >= end) {
+			kill(s->child, SIGKILL);
+			waitpid(s->child, NULL, 0);
+			return;
+		}
+		poll(NULL, 0, 10);
+	}
+}
+
+int fr_vm_start(const struct fr_ctx *ctx, const char *spec_json, const void *state, size_t bytes,
+		unsigned int timeout_ms, void (*up)(void *data), void *data, struct fr_error *e)
+{
+	struct start s = {.ctx = ctx, .log_fd = -1, .deadline = now_ms() + timeout_ms};
+	struct fr_error local = {0};
+	int r;
+
+	e = e ? e : &local;
+	r = fr_vm_parse_spec(spec_json, &s.vm, e);
+	if (r)
+		return r;
+	s.argv = fr_vm_argv_restart(s.vm->argv, s.vm->machine);
+	r = s.argv ? open_log(&s, e) : fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+	if (!r)
+		r = launch(&s, e);
+	if (!r)
+		r = connect_vmm(&s, e);
+	if (!r) {
+		if (up)
+			up(data);
+		r = load_state(&s, state, bytes, e);
+		if (!r)
+			r = run(&s, e);
+		if (r)
+			r = explain(&s, r, e);
+	}
+	if (r)
+		kill_vmm(&s);
+	if (s.log_fd >= 0)
+		close(s.log_fd);
+	fr_strv_free(s.argv);
+	free(s.log_path);
+	fr_vm_close(s.vm);
+	return r;
+}

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# Building the tool, and running the suites.
+
+build_tool() {
+	local config=$FR_BUILD/.configured
+	mkdir -p "$FR_BUILD"
+	if [ ! -x "$FR_TOP/configure" ] || [ "$FR_TOP/configure.ac" -nt "$FR_TOP/configure" ]; then
+		logged "$FR_CACHE/log/autoreconf" autoreconf -fi "$FR_TOP"
+	fi
+	if [ ! -e "$config" ] || [ "$FR_TOP/configure" -nt "$config" ]; then
+		(cd "$FR_BUILD" && logged "$FR_CACHE/log/configure" \
+			"$FR_TOP/configure" -q --enable-werror)
+		touch "$config"
+	fi
+	logged "$FR_CACHE/log/make" make -s -C "$FR_BUILD" -j"$FR_JOBS"
+}
+
+cmd_build() {
+	cmd_setup
+	locked tool build_tool
+}
+
+# Sums over all suites.
+passed=0 failed=0 skipped=0
+
+# Add up the TAP in file $1; a suite that ended early counts as a failure.
+count_tap() {
+	local good bad skip plan status=${2:-0}
+	good=$(grep -c '^ok ' "$1")
+	bad=$(grep -c '^not ok ' "$1")
+	skip=$(grep -ci '^ok .*# skip' "$1")
+	plan=$(sed -n 's/^1\.\.\([0-9]*\).*/\1/p' "$1" | head -n 1)
+	if [ "$status" != 0 ] && [ "$bad" = 0 ] || [ "${plan:-0}" != $((good + bad)) ]; then
+		echo "the suite ended early (status $status, ${plan:-no} planned, $((good + bad)) run)"
+		bad=$((bad + 1))
+	fi
+	passed=$((passed + good - skip)) failed=$((failed + bad)) skipped=$((skipped + skip))
+}
+
+check_make() {
+	local log=$FR_CACHE/log/make-check status=0
+	note "make check"
+	make -C "$FR_BUILD" -j"$FR_JOBS" check >"$log" 2>&1 || status=$?
+	n() { sed -n "s/^# $1: *\([0-9]*\).*/\1/p" "$log" | awk '{ s += $1 } END { print s + 0 }'; }
+	passed=$((passed + $(n PASS) + $(n XFAIL)))
+	failed=$((failed + $(n FAIL) + $(n ERROR) + $(n XPASS)))
+	skipped=$((skipped + $(n SKIP)))
+	grep -E '^(FAIL|ERROR|XPASS|SKIP)' "$log"
+	if [ "$status" != 0 ] || [ "$(n PASS)" = 0 ]; then
+		tail -n 40 "$log"
+		[ "$(n FAIL)$(n ERROR)" != 00 ] || failed=$((failed + 1))
+	fi
+}
+
+check_patches() {
+	local log=$FR_CACHE/log/patches status=0
+	note "kernel-patches/check"
+	"$FR_TOP/kernel-patches/check" "$(locked source source_tree)" >"$log" 2>&1 || status=$?
+	grep -v '^ok ' "$log"
+	count_tap "$log" "$status"
+}
+
+check_lint() {
+	local log=$FR_CACHE/log/lint status=0
+	note "lint"
+	bats --tap "$FR_TESTS/lint.bats" >"$log" 2>&1 || status=$?
+	grep -v '^ok ' "$log"
+	count_tap "$log" "$status"
+}
+
+# The VM tests whose names match the filter $1 (all without one).
+check_vm() {
+	local log=$FR_CACHE/log/vm status before=$skipped args=(--tap --timing)
+	note "VM tests"
+	[ -z "${1:-}" ] || args+=(--filter "$1")
+	bats "${args[@]}" "$FR_TESTS/vm" | tee "$log"
+	status=${PIPESTATUS[0]}
+	count_tap "$log" "$status"
+	if [ "$skipped" != "$before" ]; then
+		echo "VM tests must not be skipped"
+		failed=$((failed + 1))
+	fi
+}
+
+# The last line, also when a step ended everything early.
+summary() {
+	local status=$?
+	[ "$status" = 0 ] || failed=$((failed + 1))
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" = 0 ] || exit 1
+}
+
+vm_prepare() {
+	cmd_build
+	if ! kernel_get_all >/dev/null || ! cmd_images >/dev/null; then
+		die "cannot prepare the VM tests"
+	fi
+	probe_speed
+}
+
+cmd_vm() {
+	trap summary EXIT
+	vm_prepare
+	check_vm "${1:-}"
+	exit 0
+}
+
+cmd_check() {
+	trap summary EXIT
+	cmd_build
+	check_make
+	check_lint
+	check_patches
+	vm_prepare
+	check_vm
+	exit 0
+}

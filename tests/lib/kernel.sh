@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# Kernels, each in a folder of its own below $FR_CACHE/kernels that is named after
+# all that goes into it, so that it is built once:
+#
+#   patched      host.config on linux-source with the series
+#   guest        guest.config on pristine linux-source, for the guests (L2)
+#   stock-6.12   the distribution's cloud kernels, unpacked and never installed
+#   stock-6.1
+#
+# With FR_PATCHED=FILE in the environment, the VM tests use that bzImage as 'patched'.
+#
+# Each folder holds vmlinuz, release, config and, for the stock kernels, modules/
+# with the few modules that L1 needs, and modules/order.
+
+FR_KERNELS=(patched guest stock-6.12 stock-6.1)
+FR_SERIES=$FR_TOP/kernel-patches/$FR_BASE
+
+source_version() {
+	dpkg-query -W -f '${Version}' "linux-source-$FR_BASE"
+}
+
+series_patches() {
+	[ -e "$FR_SERIES/series" ] || return 0
+	sed "/^#/d; /^\$/d; s|^|$FR_SERIES/|" "$FR_SERIES/series"
+}
+
+kernel_config() {
+	case $1 in
+	patched) echo "$FR_TESTS/vm/config/host.config" ;;
+	*) echo "$FR_TESTS/vm/config/$1.config" ;;
+	esac
+}
+
+# The real package behind a meta package of the distribution.
+stock_package() {
+	local meta
+	case $1 in
+	stock-6.12) meta=linux-image-6.12-cloud-amd64 ;;
+	stock-6.1) meta=linux-image-cloud-amd64 ;;
+	*) die "no such kernel: $1" ;;
+	esac
+	apt-cache depends "$meta" | awk '/Depends: linux-image-/ { print $2; exit }'
+}
+
+stock_version() {
+	apt-cache policy "$1" | awk '/Candidate:/ { print $2 }'
+}
+
+# The folder of kernel $1 (it need not exist yet).
+kernel_dir() {
+	local key
+	case $1 in
+	stock-*)
+		local package
+		package=$(stock_package "$1")
+		[ -n "$package" ] || die "$1: not known to apt; run 'apt-get update' first"
+		key="$(stock_version "$package" | tr -c 'A-Za-z0-9.\n' _)-$(sha <"$FR_TESTS/vm/config/modules")"
+		;;
+	*)
+		key=$({
+			source_version
+			[ "$1" = guest ] || series_patches | xargs -r cat --
+			cat "$(kernel_config "$1")"
+			gcc --version | head -n 1
+		} | sha)
+		;;
+	esac
+	echo "$FR_CACHE/kernels/$1-$key"
+}
+
+# A pristine source tree, extracted once for each version.
+source_tree() {
+	local version dir
+	version=$(source_version)
+	dir=$FR_CACHE/src/$version
+	if [ ! -d "$dir" ]; then
+		note "extracting linux-source-$FR_BASE $version"
+		rm -rf "$dir.new"
+		mkdir -p "$dir.new"
+		tar -xf "/usr/src/linux-source-$FR_BASE.tar.xz" -C "$dir.new" --strip-components=1
+		mv "$dir.new" "$dir"
+	fi
+	echo "$dir"
+}
+
+# Sources and objects lie at the same place for each build, or ccache would miss.
+kernel_build() {
+	local name=$1 dir=$2 work=$FR_CACHE/build/$1 tree config pristine
+	local start=$SECONDS
+	config=$(kernel_config "$name")
+	tree=$work/linux
+	pristine=$(locked source source_tree)
+	rm -rf "$work"
+	mkdir -p "$work/obj" "$dir.new"
+	cp -al "$pristine" "$tree"
+	if [ "$name" != guest ]; then
+		[ -e "$FR_SERIES/series" ] || die "no series in $FR_SERIES"
+		logged "$FR_CACHE/log/$name-apply" "$FR_TOP/kernel-patches/apply" "$tree"
+	fi
+	export CCACHE_DIR=${CCACHE_DIR:-$FR_CACHE/ccache} CCACHE_BASEDIR=$work CCACHE_NOHASHDIR=1
+	export KBUILD_BUILD_TIMESTAMP=0 KBUILD_BUILD_USER=tests KBUILD_BUILD_HOST=tests
+	local target=alldefconfig
+	[ "$name" != guest ] || target=allnoconfig
+	note "building kernel '$name' (log: $FR_CACHE/log/kernel-$name)"
+	KCONFIG_ALLCONFIG=$config logged "$FR_CACHE/log/kernel-$name-config" \
+		make -C "$tree" O="$work/obj" CC='ccache gcc' "$target"
+	logged "$FR_CACHE/log/kernel-$name" \
+		make -C "$tree" O="$work/obj" CC='ccache gcc' -j"$FR_JOBS" bzImage
+	cp "$work/obj/arch/x86/boot/bzImage" "$dir.new/vmlinuz"
+	cp "$work/obj/System.map" "$dir.new/"
+	cp "$work/obj/.config" "$dir.new/config"
+	# for -kernel with PVH, and as the ELF image of a test
+	strip --strip-debug -o "$dir.new/vmlinux" "$work/obj/vmlinux"
+	make -s -C "$tree" O="$work/obj" kernelrelease >"$dir.new/release" 2>/dev/null
+	note "kernel '$name' built in $((SECONDS - start)) s"
+}
+
+kernel_unpack() {
+	local name=$1 dir=$2 package tmp release
+	package=$(stock_package "$name")
+	tmp=$FR_CACHE/build/$name
+	rm -rf "$tmp"
+	mkdir -p "$tmp/root" "$dir.new/modules"
+	note "fetching $package"
+	(cd "$tmp" && logged "$FR_CACHE/log/$name" apt-get -q -o APT::Sandbox::User=root download "$package")
+	dpkg-deb -x "$tmp"/*.deb "$tmp/root"
+	cp "$tmp"/root/boot/vmlinuz-* "$dir.new/vmlinuz"
+	cp "$tmp"/root/boot/config-* "$dir.new/config"
+	cp "$tmp"/root/boot/System.map-* "$dir.new/System.map"
+	release=$(ls "$tmp/root/lib/modules")
+	echo "$release" >"$dir.new/release"
+	[ -e "$tmp/root/lib/modules/$release/modules.dep" ] || /sbin/depmod -b "$tmp/root" "$release"
+	local module line file
+	while read -r module; do
+		[[ $module && $module != \#* ]] || continue
+		/sbin/modprobe -d "$tmp/root" -S "$release" --show-depends "$module" || true
+	done <"$FR_TESTS/vm/config/modules" 2>/dev/null | while read -r line file _; do
+		[ "$line" = insmod ] || continue
+		module=$(basename "$file")
+		module=${module%.xz}
+		[ ! -e "$dir.new/modules/$module" ] || continue
+		case $file in
+		*.xz) xz -dc "$file" >"$dir.new/modules/$module" ;;
+		*) cp "$file" "$dir.new/modules/$module" ;;
+		esac
+		echo "$module" >>"$dir.new/modules/order"
+	done
+	rm -rf "$tmp"
+}
+
+kernel_make() {
+	local dir=$2
+	if [ ! -d "$dir" ]; then
+		rm -rf "$dir.new"
+		mkdir -p "$dir.new"
+		case $1 in
+		stock-*) kernel_unpack "$1" "$dir" ;;
+		*) kernel_build "$1" "$dir" ;;
+		esac
+		mv "$dir.new" "$dir"
+	fi
+}
+
+# Print the folder of kernel $1, after building or fetching it when it is not there.
+kernel_get() {
+	local dir
+	dir=$(kernel_dir "$1") || return 1
+	[ -d "$dir" ] || locked "$1" kernel_make "$1" "$dir" >&2 || return 1
+	echo "$dir"
+}
+
+cmd_kernel() {
+	local k
+	for k in "${@:-${FR_KERNELS[@]}}"; do
+		[ "$k" != patched ] || [ -z "${FR_PATCHED:-}" ] || continue
+		kernel_get "$k" || return 1
+	done
+}

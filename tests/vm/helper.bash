@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# For the bats files here.  A test is one run of L1, with a script of scripts/:
+#
+#	vm first-hop --kernel stock-6.1
+#
+# Options are those of l1_run (lib/l1.sh); the tool, the patched kernel as the next
+# one and the guest come along.
+
+FR_LIB=$BATS_TEST_DIRNAME/../lib
+for part in common kernel images l1; do
+	# shellcheck source=/dev/null
+	. "$FR_LIB/$part.sh"
+done
+
+vm() {
+	local script=$BATS_TEST_DIRNAME/scripts/$1.sh
+	shift
+	FR_RERUN="tests/run vm '^$BATS_TEST_DESCRIPTION\$'" \
+		l1_run --out "$BATS_TEST_TMPDIR/run" --next patched --guest \
+		--add "$FR_TOOL" \
+		--add "$(locked images static_program "$FR_TESTS/vm/tools/pattern.c")=bin/pattern" \
+		"$@" "$script" 3>&-
+}
+
+# Logs of a failed run stay, for a look.
+teardown() {
+	[ -z "${BATS_TEST_COMPLETED:-}" ] || return 0
+	[ -d "$BATS_TEST_TMPDIR/run" ] || return 0
+	local keep=$FR_CACHE/failed/$BATS_TEST_NAME
+	rm -rf "$keep"
+	mkdir -p "$(dirname "$keep")"
+	cp -r "$BATS_TEST_TMPDIR/run" "$keep"
+	echo "logs kept in $keep"
+}

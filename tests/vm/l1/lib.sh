@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=dash
+# For the scripts that run in L1 (busybox sh).  A script is run anew in every
+# kernel; $FR_STAGE, from the command line, says how far it is.  It ends with
+# done_ok, or with a jump into the next stage; anything else is a failure.
+
+arg() { sed -n "s/.*\bfr\.$1=\([^ ]*\).*/\1/p" /proc/cmdline; }
+
+FR_STAGE=$(arg stage)
+FR_NONCE=$(arg nonce)
+FR_TEST=$(arg test)
+FR_SCALE=$(arg scale)
+export FR_STAGE FR_NONCE FR_TEST FR_SCALE
+
+# To the log of the run, and to the kernel's, so that both can be read together.
+say() {
+	echo "FR: $*"
+	echo "FR: $*" >/dev/kmsg
+}
+
+fail() {
+	say "FAIL stage=$FR_STAGE $*"
+	dmesg | tail -n 40
+	poweroff -f
+	sleep 60
+}
+
+# Only a run that carried its nonce through all stages can say this.
+done_ok() {
+	say "DONE nonce=$FR_NONCE stage=$FR_STAGE"
+	poweroff -f
+	sleep 60
+}
+
+# Run a command; it must succeed.
+must() {
+	"$@" || fail "exit status $?: $*"
+}
+
+# Run a command; it must fail with exit status $1.
+must_fail() {
+	want=$1
+	shift
+	"$@"
+	got=$?
+	[ "$got" = "$want" ] || fail "exit status $got, not $want: $*"
+}
+
+# wait_for SECONDS COMMAND...: until the command succeeds.
+wait_for() {
+	limit=$(($1 * ${FR_SCALE:-1} * 10))
+	shift
+	while ! "$@" >/dev/null 2>&1; do
+		limit=$((limit - 1))
+		[ $limit -gt 0 ] || return 1
+		usleep 100000
+	done
+}
+
+# The running kernel's command line, for stage $1.
+cmdline_for() {
+	sed -e 's/BOOT_IMAGE=[^ ]* *//' -e 's/\(fr\.stage=\)[^ ]*/\1'"$1"'/' /proc/cmdline
+}
+
+# Mount a hugetlbfs with $1 pages of 2 MiB at /mnt/huge, and a tmpfs at /mnt/tmpfs.
+memory_mounts() {
+	mkdir -p /mnt/huge /mnt/tmpfs
+	mount -t hugetlbfs -o pagesize=2M none /mnt/huge || fail "hugetlbfs"
+	mount -t tmpfs -o size=80%,mode=755 none /mnt/tmpfs || fail "tmpfs"
+	echo "${1:-0}" >/proc/sys/vm/nr_hugepages
+	[ "$(cat /proc/sys/vm/nr_hugepages)" -ge "${1:-0}" ] || fail "no $1 huge pages"
+}
+
+# guest_start NAME FILE MIB [QEMU ARGUMENT]...: run L2 with its RAM in FILE.  Its
+# output goes to /run/NAME.log and, through L1's serial device, to the outer log.
+guest_start() {
+	g=$1 file=$2 mib=$3
+	shift 3
+	if [ -z "${guest_accel:-}" ]; then
+		guest_accel=tcg guest_cpu=max
+		[ ! -e /dev/kvm ] || guest_accel=kvm guest_cpu=host
+		say "guests run on $guest_accel"
+	fi
+	setsid qemu-system-x86_64 -name "$g" -accel "$guest_accel" -cpu "$guest_cpu" \
+		-M q35,memory-backend=ram -m "${mib}M" -smp 1 \
+		-object "memory-backend-file,id=ram,size=${mib}M,mem-path=$file,share=on" \
+		-nodefaults -no-user-config -display none \
+		-kernel /payload/guest/vmlinux -initrd /payload/guest/initrd \
+		-append "console=hvc0 quiet guest.name=$g guest.nonce=$FR_NONCE" \
+		-device virtio-serial-pci -device virtconsole,chardev=log \
+		-chardev "file,id=log,path=/dev/virtio-ports/$g,logfile=/run/$g.log" \
+		-qmp "unix:/run/$g.qmp,server=on,wait=off" "$@" \
+		</dev/null >"/run/$g.err" 2>&1 &
+	echo $! >"/run/$g.pid"
+}
+
+# The last complete line that guest $1 has written, and a field of it.
+guest_line() {
+	# shellcheck disable=SC2016 # $ is sed's
+	tail -n 3 "/run/$1.log" 2>/dev/null | sed -n '/GUEST.* bad=[0-9]/h;${g;/./p}' | grep .
+}
+
+guest_get() {
+	guest_line "$1" | sed -n "s/.* $2=\([0-9a-f]*\).*/\1/p"
+}
+
+guest_counts_or_died() {
+	guest_line "$1" || { [ -e "/run/$1.pid" ] && ! kill -0 "$(cat "/run/$1.pid")"; }
+}
+
+guest_has_passed() {
+	[ "$(guest_get "$1" pass || echo 0)" -ge "$2" ] 2>/dev/null
+}
+
+# Wait until guest $1 counts; show its line.
+guest_counts() {
+	if ! wait_for "${2:-90}" guest_counts_or_died "$1" || ! guest_line "$1" >/dev/null; then
+		tail -n 20 "/run/$1.log" "/run/$1.err"
+		fail "guest $1 does not count"
+	fi
+	say "guest $1: $(guest_line "$1")"
+}
+
+# Wait until guest $1 has found every page of its memory right, from now on.
+guest_verified() {
+	pass=$(guest_get "$1" pass)
+	wait_for "${2:-120}" guest_has_passed "$1" $((${pass:-0} + 2)) ||
+		fail "guest $1 is stuck: $(guest_line "$1")"
+	[ "$(guest_get "$1" bad)" = 0 ] || fail "guest $1: $(guest_line "$1")"
+	[ "$(guest_get "$1" nonce)" = "$FR_NONCE" ] || fail "not our guest: $(guest_line "$1")"
+	say "guest $1 verified: $(guest_line "$1")"
+}
+
+# qmp NAME COMMAND...: send QMP commands (JSON) to guest NAME, print the answers.
+qmp() {
+	qmp_socket=/run/$1.qmp
+	shift
+	{
+		printf '%s\n' '{"execute":"qmp_capabilities"}' "$@"
+		sleep 0.3
+	} | socat -t 5 - "UNIX-CONNECT:$qmp_socket"
+}
+
+# load for stage $1 with the next kernel; the rest are arguments of load.
+load_next() {
+	to=$1
+	shift
+	kexec-fastrestart load --kernel /payload/kernel/next.vmlinuz \
+		--initrd /payload/kernel/next.initrd --append "$(cmdline_for "$to")" "$@"
+}
+
+# Jump into what is loaded; whoever comes back has failed.
+jump() {
+	say "jump from stage $FR_STAGE"
+	kexec-fastrestart exec "$@"
+	fail "exec came back with status $?"
+}
+
+# region NAME FIELD: a field of list --json.
+region() {
+	kexec-fastrestart list --json |
+		jq -r --arg n "$1" --arg f "$2" '.regions[] | select(.name == $n) | .[$f]'
+}
+
+# The kernel's word on what was handed to it.
+status() {
+	kexec-fastrestart status --json | jq -r ".status.$1"
+}
+
+must_equal() {
+	[ "$2" = "$3" ] || fail "$1 is '$2', not '$3'"
+}
+
+# Each range of System RAM as the kernel sees it; ranges that touch are one.
+system_ram() {
+	sed -n 's/^ *\([0-9a-f]*-[0-9a-f]*\) : System RAM.*/\1/p' /proc/iomem | {
+		first=''
+		while IFS=- read -r start end; do
+			if [ -n "$first" ] && [ $((0x$start)) != $((0x$last + 1)) ]; then
+				echo "$first-$last"
+				first=''
+			fi
+			first=${first:-$start} last=$end
+		done
+		echo "$first-$last"
+	}
+}

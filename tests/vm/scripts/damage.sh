@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Damaged descriptors, one for each hop: the kernel boots, says what it refuses, and
+# keeps off.  Each damage is undone in what the kernel shows of the descriptor, and so
+# the one file makes it through all hops; where the kernel cannot even show it, the
+# next stage begins with a new file.
+damages=$(wc -l </payload/damages)
+damage=$(sed -n "${FR_STAGE}p" /payload/damages)
+
+new_file() {
+	memory_mounts 64
+	must pattern fill /mnt/huge/data "$FR_NONCE" $((96 << 20))
+	regions="--preserve /mnt/huge/data,name=huge --force"	# without the damaged one
+}
+
+if [ "$FR_STAGE" = 1 ]; then
+	new_file
+elif [ "$FR_STAGE" -le $((damages + 1)) ]; then
+	said=$(cat /sys/kernel/fastrestart/status)
+	say "stage $FR_STAGE: $said"
+	case $said in
+	refused:*) ;;
+	*) fail "a damaged descriptor is $said" ;;
+	esac
+	dmesg | grep -i fastrestart | grep -qi refuse || fail "no word of it in the kernel's log"
+	if cat /sys/kernel/fastrestart/descriptor >/tmp/descriptor 2>/dev/null &&
+		[ -s /tmp/descriptor ]; then
+		must_fail 5 kexec-fastrestart inspect /tmp/descriptor
+		must edit-descriptor --undo /tmp/descriptor
+		must kexec-fastrestart inspect /tmp/descriptor
+		regions="--descriptor /tmp/descriptor"
+	else
+		new_file
+	fi
+else
+	must_equal status "$(status kernel_status)" accepted
+	memory_mounts
+	must kexec-fastrestart restore --all
+	must pattern check /mnt/huge/data "$FR_NONCE"
+	done_ok
+fi
+
+# shellcheck disable=SC2086 # several words
+must load_next $((FR_STAGE + 1)) $regions
+[ -n "$damage" ] || jump
+KEXEC_FASTRESTART_STOP_AT=sealed:STOP kexec-fastrestart exec &
+exec=$!
+wait_for 30 grep -q '^State:.*stopped' /proc/$exec/status || fail "exec did not stop"
+option=
+case $damage in
+"--reseal "*) option=--reseal damage=${damage#--reseal } ;;
+esac
+say "damage: $option $damage"
+must edit-descriptor $option $exec "$damage"
+kill -CONT $exec
+wait $exec
+fail "exec came back with status $?"

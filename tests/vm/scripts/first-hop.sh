@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A distribution's kernel, two guests and two files; the patched kernel takes over.
+case $FR_STAGE in
+1)
+	memory_mounts 400
+	must pattern fill /mnt/huge/data "$FR_NONCE" $((32 << 20))
+	must pattern fill /mnt/tmpfs/data "$FR_NONCE" $((9 << 20))
+	echo "$FR_NONCE" >/mnt/tmpfs/nonce
+	chmod 640 /mnt/tmpfs/data
+	chown 1000:1001 /mnt/tmpfs/data
+	guest_start g0 /mnt/huge/g0 256
+	guest_start g1 /mnt/tmpfs/g1 256
+	guest_counts g0
+	guest_counts g1
+	must load_next 2 --digest --vm g0=/run/g0.qmp --vm g1=/run/g1.qmp \
+		--preserve /mnt/huge/data,name=huge --preserve /mnt/tmpfs/data,name=shmem \
+		--preserve /mnt/tmpfs/nonce
+	must_equal staged "$(status staged)" true
+	guest_verified g0
+	jump
+	;;
+2)
+	must_equal status "$(status kernel_status)" accepted
+	kexec-fastrestart list
+	must_equal "regions kept" "$(status kept_regions)" 5
+	memory_mounts
+	must kexec-fastrestart restore --all
+	must pattern check /mnt/huge/data "$FR_NONCE"
+	must pattern check /mnt/tmpfs/data "$FR_NONCE"
+	must_equal nonce "$(cat /mnt/tmpfs/nonce)" "$FR_NONCE"
+	must_equal "mode and owner" "$(stat -c %a:%u:%g /mnt/tmpfs/data)" 640:1000:1001
+	guest_counts g0
+	guest_counts g1
+	guest_verified g0
+	guest_verified g1
+	kexec-fastrestart report
+	must_equal "regions kept" "$(status kept_regions)" 0
+	done_ok
+	;;
+esac

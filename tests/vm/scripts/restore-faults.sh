@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A restore that fails leaves the region kept, and the next try gets it.
+still_kept() {
+	must_equal "$1: state" "$(region "$2" state)" kept
+	say "ok: $1"
+}
+
+case $FR_STAGE in
+1)
+	memory_mounts 100
+	must pattern fill /mnt/huge/data "$FR_NONCE" $((64 << 20))
+	must pattern fill /mnt/tmpfs/data "$FR_NONCE" $((256 << 20))
+	must pattern fill-holes /mnt/tmpfs/sparse "$FR_NONCE" $((32 << 20))
+	must load_next 2 --digest --preserve /mnt/huge/data,name=huge \
+		--preserve /mnt/tmpfs/data,name=shmem --preserve /mnt/tmpfs/sparse
+	jump
+	;;
+2)
+	must_fail 7 kexec-fastrestart restore nosuch
+	# the mounts are missing: the paths lie in the initramfs
+	must_fail 3 kexec-fastrestart restore huge
+	still_kept "not mounted" huge
+
+	mkdir -p /mnt/huge /mnt/tmpfs
+	mount -t tmpfs none /mnt/huge
+	must_fail 3 kexec-fastrestart restore huge
+	still_kept "hugetlb onto tmpfs" huge
+	umount /mnt/huge
+	mount -t hugetlbfs -o pagesize=2M,size=32M none /mnt/huge
+	must_fail 1 kexec-fastrestart restore huge
+	still_kept "hugetlbfs is too small" huge
+	umount /mnt/huge
+	mount -t hugetlbfs -o pagesize=2M none /mnt/huge
+
+	mount -t tmpfs -o size=8M none /mnt/tmpfs
+	must_fail 1 kexec-fastrestart restore shmem
+	still_kept "tmpfs is too small" shmem
+	mount -o remount,size=1G /mnt/tmpfs
+	echo other >/mnt/tmpfs/data
+	must_fail 3 kexec-fastrestart restore shmem
+	still_kept "path exists" shmem
+	must_equal "what was there" "$(cat /mnt/tmpfs/data)" other
+	rm /mnt/tmpfs/data
+
+	# killed at some time or other: all or nothing
+	for ms in 10 30 60 100 200 400; do
+		kexec-fastrestart restore shmem &
+		pid=$!
+		usleep ${ms}000
+		kill -KILL $pid 2>/dev/null
+		wait $pid
+		wait_for 10 test "$(region shmem state)" != busy
+		state=$(region shmem state)
+		say "killed after $ms ms: $state"
+		[ "$state" = kept ] || break
+	done
+	if [ "$state" = kept ]; then
+		must kexec-fastrestart restore shmem
+	else
+		must_equal "shmem's state" "$state" restored
+	fi
+	must pattern check /mnt/tmpfs/data "$FR_NONCE"
+	must kexec-fastrestart restore --all
+	must pattern check /mnt/huge/data "$FR_NONCE"
+	must pattern check-holes /mnt/tmpfs/sparse "$FR_NONCE"
+	[ "$(du -m /mnt/tmpfs/sparse | cut -f1)" -le 17 ] || fail "holes were filled"
+	must_fail 7 kexec-fastrestart restore nosuch
+	rm /mnt/huge/data /mnt/tmpfs/data
+	must load_next 3 --preserve /mnt/tmpfs/sparse
+	jump
+	;;
+3)
+	# released memory is free again, and clear
+	before=$(sed -n 's/MemFree: *\([0-9]*\) kB/\1/p' /proc/meminfo)
+	must kexec-fastrestart release sparse
+	after=$(sed -n 's/MemFree: *\([0-9]*\) kB/\1/p' /proc/meminfo)
+	say "MemFree $before kB, $after kB after the release"
+	[ $((after - before)) -gt 12000 ] || fail "16 MiB were released, but MemFree says nothing"
+	must_equal "sparse's state" "$(region sparse state)" released
+	must_fail 3 kexec-fastrestart restore sparse
+	done_ok
+	;;
+esac

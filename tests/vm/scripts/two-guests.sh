@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Two guests, restored in the other order, one of them only after a second hop.
+case $FR_STAGE in
+1)
+	memory_mounts 300
+	guest_start g0 /mnt/huge/g0 192
+	guest_start g1 /mnt/huge/g1 192
+	guest_counts g0
+	guest_counts g1
+	must load_next 2 --vm g0=/run/g0.qmp --vm g1=/run/g1.qmp
+	jump
+	;;
+2)
+	memory_mounts
+	must kexec-fastrestart restore g1
+	guest_counts g1
+	guest_verified g1
+	must_equal "g0's state" "$(region g0 state)" kept
+	must_equal "g1's state" "$(region g1 state)" restored
+	must load_next 3 --vm g1=/run/g1.qmp
+	jump
+	;;
+3)
+	memory_mounts
+	must kexec-fastrestart restore g0
+	guest_counts g0
+	must kexec-fastrestart restore g1
+	guest_counts g1
+	guest_verified g0
+	guest_verified g1
+	must_equal "regions kept" "$(status kept_regions)" 0
+	done_ok
+	;;
+esac
