@@ -162,8 +162,6 @@ static const struct fr_column region_columns[] = {
 static const struct fr_column place_columns[] = {
 	{"what", "WHAT", FR_COL_TEXT},
 	{"bytes", "SIZE", FR_COL_BYTES},
-	{"start_phys", "START", FR_COL_HEX},
-	{"end_phys", "END", FR_COL_HEX},
 };
 
 static const struct fr_column range_columns[] = {
@@ -192,18 +190,13 @@ static void show_regions(struct fr_output *out, const struct fr_plan *p)
 	}
 }
 
+/* Sizes only: exec chooses the addresses, out of the pages that it gets. */
 static void show_places(struct fr_output *out, const struct fr_plan *p)
 {
-	fr_output_table(out, "places", "Needed in clean memory (exec chooses the addresses)",
-			place_columns, FR_NR(place_columns));
-	for (size_t i = 0; i < p->nr_places; i++) {
-		const struct fr_place *place = &p->places[i];
-		bool placed = place->end != 0;
-
-		fr_output_values(out, fr_text(place->what), fr_num(place->bytes),
-				 placed ? fr_num(place->start) : FR_ABSENT,
-				 placed ? fr_num(place->end) : FR_ABSENT);
-	}
+	fr_output_table(out, "places", "Needed in clean memory", place_columns,
+			FR_NR(place_columns));
+	for (size_t i = 0; i < p->nr_places; i++)
+		fr_output_values(out, fr_text(p->places[i].what), fr_num(p->places[i].bytes));
 }
 
 static void show_ranges(struct fr_output *out, const char *key, const char *title,

@@ -29,14 +29,15 @@ const char *fr_bytes_text(uint64_t bytes, char *buf, size_t size)
 	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
 	double value = (double)bytes;
 	size_t unit = 0;
+	char number[32];
 
 	while (value >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0])) {
 		value /= 1024;
 		unit++;
 	}
-	/* no decimals where they would all be zero */
-	snprintf(buf, size, (uint64_t)(value * 10) % 10 ? "%.1f %s" : "%.0f %s", value,
-		 units[unit]);
+	snprintf(number, sizeof(number), "%.1f", value);
+	number[strcspn(number, ".") + (strstr(number, ".0") ? 0 : 2)] = '\0';
+	snprintf(buf, size, "%s %s", number, units[unit]);
 	return buf;
 }
 

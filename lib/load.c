@@ -26,8 +26,8 @@
 #include "util.h"
 #include "vm.h"
 
-#define KPF_HWPOISON   19	     /* include/uapi/linux/kernel-page-flags.h */
-#define VM_STATE_BYTES (4ull << 20)	/* spec and device state; as exec expects */
+#define KPF_HWPOISON   19	    /* include/uapi/linux/kernel-page-flags.h */
+#define VM_STATE_BYTES (4ull << 20) /* spec and device state; as exec expects */
 
 struct load {
 	const struct fr_ctx *ctx;
@@ -59,7 +59,7 @@ struct load {
 
 	struct fr_ram_map ram;
 	struct fr_ranges system_ram;
-	struct fr_ranges pram;		/* Persistent Memory (legacy): memmap=SIZE!START */
+	struct fr_ranges pram; /* Persistent Memory (legacy): memmap=SIZE!START */
 	struct fr_plan *plan;
 };
 
@@ -192,11 +192,9 @@ static int open_image(struct load *l, struct fr_error *e)
 	if (l->image->has_note &&
 	    (FR_VERSION < l->image->min_version || FR_VERSION > l->image->max_version))
 		return fr_fail(
-			e, FR_FAULT_IMAGE, EPROTONOSUPPORT,
+			e, FR_FAULT_DESCRIPTOR, EPROTONOSUPPORT,
 			"%s: this kernel takes descriptor versions %u to %u, and this command writes %u: use releases that fit together",
 			path, l->image->min_version, l->image->max_version, FR_VERSION);
-	fr_log(l->ctx, FR_LOG_STEP, "%s: kernel %s, %zu bytes prepared%s", path, l->image->version,
-	       l->image->bytes, l->image->randomised ? ", placed at random" : "");
 	return 0;
 }
 
@@ -269,11 +267,13 @@ static int give_up(const struct load *l, const struct fr_error *why, struct fr_e
 	if (why->fault != FR_FAULT_DESCRIPTOR)
 		return fr_fail(e, why->fault, why->err, "%s", why->text);
 	if (!l->o->force)
-		return fr_fail(e, why->fault, why->err,
-			       "last hop: %s: give a good copy with --descriptor, or give up what it kept with --force",
-			       why->text);
+		return fr_fail(
+			e, why->fault, why->err,
+			"last hop: %s: give a good copy with --descriptor, or give up what it kept with --force",
+			why->text);
 	fr_log(l->ctx, FR_LOG_WARN,
-	       "last hop: %s: what it kept is given up, and is no RAM until a cold boot", why->text);
+	       "last hop: %s: what it kept is given up, and is no RAM until a cold boot",
+	       why->text);
 	return 0;
 }
 
@@ -400,6 +400,7 @@ static int vm_is_kept(const struct load *l, const struct fr_blob *blob, bool *re
 	char spec_name[FR_NAME_BYTES + sizeof("spec")];
 	const struct fr_blob *spec;
 	_cleanup_free_ char *json = NULL;
+	struct fr_error why = {0};
 	char **names;
 	size_t nr;
 	int r;
@@ -412,9 +413,15 @@ static int vm_is_kept(const struct load *l, const struct fr_blob *blob, bool *re
 	json = strndup(spec->data, spec->bytes);
 	if (!json)
 		return out_of_memory(e);
-	r = fr_vm_spec_regions(json, &names, &nr, e);
-	if (r)
-		return r;
+	r = fr_vm_spec_regions(json, &names, &nr, &why);
+	if (r == -ENOMEM)
+		return out_of_memory(e);
+	if (r) {
+		/* of another release, maybe: for one that knows better */
+		fr_log(l->ctx, FR_LOG_WARN, "%s: %s: handed on as it is", spec_name, why.text);
+		*ret = true;
+		return 0;
+	}
 	for (size_t i = 0; i < nr; i++) {
 		*ret |= has_region(l, names[i]);
 		free(names[i]);
@@ -520,21 +527,28 @@ static int open_vm(struct load *l, const struct fr_vm_arg *arg, struct fr_error 
 	return 0;
 }
 
+static int check_vm_names(const struct fr_load_options *o, struct fr_error *e)
+{
+	for (size_t i = 0; i < o->nr_vms; i++)
+		for (size_t k = 0; k < i; k++)
+			if (!strcmp(o->vms[i].name, o->vms[k].name))
+				return fr_fail(e, FR_FAULT_USAGE, EEXIST,
+					       "VM %s: named twice: choose another name",
+					       o->vms[i].name);
+	return 0;
+}
+
 static int find_sources(struct load *l, struct fr_error *e)
 {
-	int r = 0;
+	int r = check_vm_names(l->o, e);
 
+	if (r)
+		return r;
 	l->vms = calloc(l->o->nr_vms + 1, sizeof(*l->vms));
 	if (!l->vms)
 		return out_of_memory(e);
-	for (size_t i = 0; i < l->o->nr_vms && !r; i++) {
-		for (size_t k = 0; k < i; k++)
-			if (!strcmp(l->o->vms[i].name, l->o->vms[k].name))
-				return fr_fail(e, FR_FAULT_USAGE, EEXIST,
-					       "VM %s: named twice: choose another name",
-					       l->o->vms[i].name);
+	for (size_t i = 0; i < l->o->nr_vms && !r; i++)
 		r = open_vm(l, &l->o->vms[i], e);
-	}
 	if (r)
 		return r;
 	l->sources = calloc(l->vm_sources.nr_sources + l->o->nr_sources + 1, sizeof(*l->sources));

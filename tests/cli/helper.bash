@@ -7,7 +7,8 @@ setup_command() {
 	local tools=${TOOLS_DIR:-$build/tests/unit}
 
 	COMMAND=${COMMAND:-$build/kexec-fastrestart/kexec-fastrestart}
-	MKDESCRIPTOR=${MKDESCRIPTOR:-$tools/mkdescriptor}
+	MKDESCRIPTOR=$tools/mkdescriptor
+	MKIMAGE=$tools/mkimage
 	unset KEXEC_FASTRESTART_ROOT KEXEC_FASTRESTART_STOP_AT
 	export LC_ALL=C.UTF-8
 }
@@ -50,9 +51,16 @@ fake_host() {
 	echo 01234567-89ab-cdef-0123-456789abcdef > "$ROOT/proc/sys/kernel/random/boot_id"
 	echo 'BOOT_IMAGE=/vmlinuz root=/dev/vda1 ro quiet' > "$ROOT/proc/cmdline"
 	printf 'MemTotal: 8388608 kB\nHardwareCorrupted:     0 kB\n' > "$ROOT/proc/meminfo"
-	printf '00001000-0009efff : System RAM\n00100000-bfffffff : System RAM\n100000000-23fffffff : System RAM\n' \
+	printf '%s : System RAM\n' 00001000-0009efff 00100000-bfffffff 100000000-23fffffff \
 		> "$ROOT/proc/iomem"
 	export KEXEC_FASTRESTART_ROOT=$ROOT
+}
+
+# What /proc/iomem says while everything in mkdescriptor's descriptor is kept.
+hide_kept_sections() {
+	printf '%s : System RAM\n' 00001000-0009efff 00100000-bfffffff 100000000-11fffffff \
+		128000000-13fffffff 160000000-1bfffffff 1e0000000-23fffffff \
+		> "$ROOT/proc/iomem"
 }
 
 # The same after a hop into an unpatched kernel: the descriptor is in setup_data.
@@ -63,6 +71,7 @@ fake_unpatched() {
 	mkdir -p "$ROOT"/sys/kernel/boot_params/setup_data/{0,1}
 	echo 0x9 > "$ROOT/sys/kernel/boot_params/setup_data/0/type"
 	echo seed > "$ROOT/sys/kernel/boot_params/setup_data/0/data"
+	hide_kept_sections
 	echo 0xc6525354 > "$ROOT/sys/kernel/boot_params/setup_data/1/type"
 	cp "$data" "$ROOT/sys/kernel/boot_params/setup_data/1/data"
 }
@@ -73,6 +82,7 @@ fake_patched() {
 
 	shift
 	fake_host
+	hide_kept_sections
 	base=$ROOT/sys/kernel/fastrestart
 	mkdir -p "$base/regions"
 	echo 1 1 > "$base/versions"

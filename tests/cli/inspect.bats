@@ -26,7 +26,7 @@ json() {
 	grep -Eq '^carved +raw +64 MiB' <<< "$output"
 	grep -Eq '^0x180000000 +0x240000000 +3 GiB +RAM +1' <<< "$output"
 	grep -Eq '^vm/web/state +300 B' <<< "$output"
-	! LC_ALL=C grep -q $'\x9b' <<< "$output"
+	[[ $(LC_ALL=C grep -c $'\x9b' <<< "$output") == 0 ]]
 }
 
 @test "inspect --json has types" {
@@ -149,7 +149,7 @@ json() {
 	fastrestart list
 	check_status 0
 	grep -Eq '^cache +busy +tmpfs' <<< "$output"
-	! LC_ALL=C grep -q $'\x9b' <<< "$output"
+	[[ $(LC_ALL=C grep -c $'\x9b' <<< "$output") == 0 ]]
 }
 
 @test "a region that the kernel does not list is taken for kept" {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# load: what it refuses before it looks at any memory.  Whole plans are in tests/unit
-# (captured machines) and tests/vm.
+# load: what it refuses, and what it makes of the regions that earlier hops kept.  Files of
+# this machine would need its frames: they are left to tests/vm.
 
 bats_require_minimum_version 1.5.0
 load helper
@@ -10,6 +10,22 @@ setup() {
 	fake_host
 	KERNEL=$BATS_TEST_TMPDIR/kernel
 	head -c 100000 /dev/zero > "$KERNEL"
+	IMAGE=$BATS_TEST_TMPDIR/bzImage
+	"$MKIMAGE" > "$IMAGE"
+	FULL=$BATS_TEST_TMPDIR/full
+	"$MKDESCRIPTOR" > "$FULL"
+}
+
+# json FILTER: of the last output
+json() {
+	jq -er "$1" <<< "$output"
+}
+
+must_json() {
+	[[ $(json "$1") == "$2" ]] || {
+		echo "$1 is '$(json "$1")', not '$2'"
+		return 1
+	}
 }
 
 @test "capabilities are checked first" {
@@ -82,4 +98,153 @@ setup() {
 	fastrestart load --kernel "$KERNEL"
 	check_status 4
 	find "$ROOT" | sort | cmp - "$BATS_TEST_TMPDIR/before"
+}
+
+@test "a kernel without the note, and one for other versions" {
+	fake_unpatched "$FULL"
+	"$MKIMAGE" unpatched > "$IMAGE"
+	fastrestart load --kernel "$IMAGE" --append x --dry-run
+	check_status 4
+	check_message --allow-unpatched
+	fastrestart load --kernel "$IMAGE" --append x --dry-run --allow-unpatched --json
+	check_status 0
+	must_json .plan.patched false
+	"$MKIMAGE" future > "$IMAGE"
+	fastrestart load --kernel "$IMAGE" --append x --dry-run --allow-unpatched
+	check_status 5
+	check_message 'versions 2 to 3'
+}
+
+@test "initrds that are none" {
+	fake_unpatched "$FULL"
+	fastrestart load --kernel "$IMAGE" --initrd "$BATS_TEST_TMPDIR/nowhere" --dry-run
+	check_status 7
+	check_message nowhere
+	fastrestart load --kernel "$IMAGE" --initrd /dev/null --dry-run
+	check_status 2
+	check_message /dev/null
+	: > "$KERNEL"
+	fastrestart load --kernel "$IMAGE" --initrd "$KERNEL" --dry-run
+	check_status 2
+	check_message "$KERNEL"
+}
+
+@test "after a hop into an unpatched kernel everything is kept on" {
+	fake_unpatched "$FULL"
+	find "$ROOT" | sort > "$BATS_TEST_TMPDIR/before"
+	fastrestart load --kernel "$IMAGE" --append 'root=/dev/vda quiet' --dry-run --json
+	check_status 0
+	must_json '[.regions[].name] | join(" ")' 'web cache carved'
+	must_json .plan.kept_bytes $(((1 << 30) + 3 * 4096 + (64 << 20)))
+	must_json .plan.full_sections 8
+	must_json .plan.mixed_sections 1
+	must_json .plan.patched true
+	must_json .plan.staged false
+	must_json .plan.cmdline 'root=/dev/vda quiet'
+	find "$ROOT" | sort | cmp - "$BATS_TEST_TMPDIR/before"
+	fastrestart load --kernel "$IMAGE" --append x --dry-run
+	check_status 0
+	grep -Eq '^web +hugetlbfs +1 GiB' <<< "$output"
+	grep -Eq '^Full sections: +8' <<< "$output"
+}
+
+@test "what is staged: the next hop, its blobs, for root alone" {
+	fake_unpatched "$FULL"
+	fastrestart load --kernel "$IMAGE" --initrd "$KERNEL" --reuse-cmdline
+	check_status 0
+	[[ ${lines[0]} == 'staged: 3 regions'* ]]
+	staged=$ROOT/run/kexec-fastrestart/staged
+	[[ $(stat -c %a "$staged") == 700 ]]
+	[[ $(stat -c %a "$staged"/* | sort -u) == 600 ]]
+	cmp "$KERNEL" "$staged/initrd"
+	[[ $(< "$staged/cmdline") == *'root=/dev/vda1 ro quiet'* ]]
+	fastrestart inspect --json "$staged/regions"
+	must_json .descriptor.hop 4
+	must_json .descriptor.boot_id 01234567-89ab-cdef-0123-456789abcdef
+	must_json '.blobs | length' 2
+	must_json '.ram | length' 5
+	fastrestart status --json
+	must_json '.status | .staged and .staged_regions == 3 and .staged_vms == 0' true
+
+	fastrestart load --kernel "$IMAGE"
+	check_status 3
+	check_message --force
+	fastrestart load --kernel "$IMAGE" --force
+	check_status 0
+	[[ ! -e $staged/initrd ]]
+	grep -q 'empty command line' <<< "$stderr"
+	fastrestart unload
+	check_status 0
+	[[ ! -e $staged ]]
+}
+
+@test "what was restored is not kept on, nor is its guest" {
+	fake_patched "$FULL" web=restored cache=kept carved=released
+	fastrestart load --kernel "$IMAGE" --append x --json
+	check_status 0
+	must_json '[.regions[].name] | join(" ")' cache
+	fastrestart inspect --json "$ROOT/run/kexec-fastrestart/staged/regions"
+	must_json '.blobs | length' 0
+}
+
+@test "a region that is being restored" {
+	fake_patched "$FULL" web=restoring
+	fastrestart load --kernel "$IMAGE" --append x --dry-run
+	check_status 3
+	check_message 'region web'
+}
+
+@test "nothing to keep is a warning" {
+	fake_patched "$FULL" web=restored cache=restored carved=restored
+	fastrestart load --kernel "$IMAGE" --append x
+	check_status 0
+	grep -q 'nothing is kept' <<< "$stderr"
+}
+
+@test "--descriptor: after a plain kexec, what the kernel has as RAM was given back before" {
+	fake_host
+	hide_kept_sections
+	echo 120000000-127ffffff : System RAM >> "$ROOT/proc/iomem"
+	fastrestart load --kernel "$IMAGE" --append x --dry-run --json --descriptor "$FULL"
+	check_status 0
+	must_json '[.regions[].name] | join(" ")' 'web carved'
+	fastrestart load --kernel "$IMAGE" --append x --dry-run --descriptor "$KERNEL"
+	check_status 5
+	check_message "$KERNEL"
+	fastrestart load --kernel "$IMAGE" --append x --dry-run --descriptor "$KERNEL.no"
+	check_status 7
+	fake_unpatched "$FULL"
+	fastrestart load --kernel "$IMAGE" --append x --dry-run --descriptor "$FULL"
+	check_status 3
+	check_message 'leave the option out'
+}
+
+@test "a damaged descriptor of the last hop is not passed over" {
+	cp "$FULL" "$BATS_TEST_TMPDIR/good"
+	printf '\x5a' | dd of="$FULL" bs=1 seek=600 conv=notrunc status=none
+	fake_patched "$FULL"
+	fastrestart load --kernel "$IMAGE" --append x --dry-run
+	check_status 5
+	check_message --force
+	fastrestart load --kernel "$IMAGE" --append x --dry-run --json \
+		--descriptor "$BATS_TEST_TMPDIR/good"
+	check_status 0
+	must_json '.regions | length' 3
+}
+
+@test "names are unique, also among what is kept already; files are named once" {
+	fake_unpatched "$FULL"
+	fastrestart load --kernel "$IMAGE" --preserve "$KERNEL,name=web" --dry-run
+	check_status 3
+	check_message 'region web'
+	fastrestart load --kernel "$IMAGE" --preserve "$KERNEL,name=a" --preserve "$FULL,name=a" --dry-run
+	check_status 2
+	check_message 'region a'
+	ln "$KERNEL" "$KERNEL.link"
+	fastrestart load --kernel "$IMAGE" --preserve "$KERNEL" --preserve "$KERNEL.link" --dry-run
+	check_status 2
+	check_message 'same file'
+	fastrestart load --kernel "$IMAGE" --vm a=/x --vm a=/y --dry-run
+	check_status 2
+	check_message 'VM a'
 }

@@ -74,7 +74,7 @@ static struct fr_region regions[] = {
 	},
 };
 
-static char spec[] = "{}";
+static char spec[] = "{\"version\": 1, \"regions\": [{\"name\": \"web\"}]}";
 static char state[300];
 
 static struct fr_blob blobs[] = {
