@@ -29,7 +29,7 @@ struct fr_armed; /* opaque: pages, pins, loaded kexec image */
 
 int fr_arm(const struct fr_ctx *ctx, const struct fr_arm_request *r, struct fr_armed **ret_armed,
 	   struct fr_error *e);
-/* Unload the kexec image, then free the pages and give nr_hugepages back. */
+/* Unload the kexec image, then free the pages. */
 void fr_disarm(const struct fr_ctx *ctx, struct fr_armed *armed);
 /* Late data: the descriptor is written here; capacity is the request's late_bytes. */
 void *fr_armed_late(const struct fr_armed *armed);

@@ -8,12 +8,11 @@
 
 #include <stdlib.h>
 
+#include "fuzz.h"
 #include "image.h"
 #include "make-image.h"
 
 #define RANDOM 0x123456789abcdefull
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -30,10 +30,11 @@ void fake_root_remove(struct fake_root *r)
 	nftw(r->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-void fake_root_write(const struct fake_root *r, const char *name, const void *data, size_t bytes)
+/* The full path of @name, whose directories exist then; static buffer. */
+static const char *make_parents(const struct fake_root *r, const char *name)
 {
-	char path[512], *p;
-	FILE *f;
+	static char path[512];
+	char *p;
 
 	snprintf(path, sizeof(path), "%s%s", r->path, name);
 	for (p = path + strlen(r->path) + 1; (p = strchr(p, '/')); p++) {
@@ -41,8 +42,20 @@ void fake_root_write(const struct fake_root *r, const char *name, const void *da
 		mkdir(path, 0755);
 		*p = '/';
 	}
-	f = fopen(path, "we");
+	return path;
+}
+
+void fake_root_write(const struct fake_root *r, const char *name, const void *data, size_t bytes)
+{
+	FILE *f = fopen(make_parents(r, name), "we");
+
 	if (!f || fwrite(data, 1, bytes, f) != bytes || fclose(f))
+		abort();
+}
+
+void fake_root_link(const struct fake_root *r, const char *name, const char *target)
+{
+	if (symlink(target, make_parents(r, name)))
 		abort();
 }
 

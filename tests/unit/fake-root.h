@@ -14,6 +14,7 @@ void fake_root_remove(struct fake_root *r);
 /* Create @name (absolute, below the root) with its directories. */
 void fake_root_write(const struct fake_root *r, const char *name, const void *data, size_t bytes);
 void fake_root_text(const struct fake_root *r, const char *name, const char *text);
+void fake_root_link(const struct fake_root *r, const char *name, const char *target);
 /* First line, without newline; static buffer. */
 const char *fake_root_line(const struct fake_root *r, const char *name);
 
