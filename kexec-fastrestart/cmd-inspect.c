@@ -170,7 +170,7 @@ static int show_descriptor(struct fr_invocation *inv, const struct inspect_argum
 	int r = fr_descriptor_decode(data, bytes, &d, inv->e);
 
 	if (r)
-		return fr_fail_context(inv->e, "%s", a->file ? a->file : "descriptor");
+		return fr_fail_context(inv->e, "%s", a->file ? a->file : "last hop");
 	out = fr_output_new(a->json);
 	show_header(out, d, bytes);
 	show_ram(out, d);

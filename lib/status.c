@@ -191,7 +191,7 @@ static int read_regions(const struct fr_ctx *ctx, struct fr_status *s, struct fr
 	if (r == -ENOMEM)
 		return fr_fail(e, why.fault, why.err, "%s", why.text);
 	if (r) {
-		fr_log(ctx, FR_LOG_WARN, "descriptor of the last hop: %s", why.text);
+		fr_log(ctx, FR_LOG_WARN, "last hop: %s", why.text);
 		return 0;
 	}
 	s->states = calloc(s->handed->nr_regions + 1, sizeof(*s->states));
