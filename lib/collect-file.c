@@ -31,7 +31,7 @@
 #include "util.h"
 
 #ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22		/* include/uapi/asm-generic/mman-common.h */
+#define MADV_POPULATE_READ 22 /* include/uapi/asm-generic/mman-common.h */
 #endif
 #ifndef UFFD_USER_MODE_ONLY
 #define UFFD_USER_MODE_ONLY 1
@@ -70,7 +70,7 @@ static int map_tmpfs(struct fr_keep *k, struct fr_error *e)
 			return errno == ENXIO ? 0 : failed(k, "SEEK_HOLE", errno, e);
 		data &= ~(off_t)(FR_PAGE_BYTES - 1);
 		hole = (hole + (off_t)FR_PAGE_BYTES - 1) & ~(off_t)(FR_PAGE_BYTES - 1);
-		if ((uint64_t)hole > k->map_bytes)	/* it has grown; sealing will tell */
+		if ((uint64_t)hole > k->map_bytes) /* it has grown; sealing will tell */
 			hole = (off_t)k->map_bytes;
 		if (data >= hole)
 			return 0;
@@ -93,9 +93,9 @@ static int continue_pages(struct fr_keep *k, int uffd, struct fr_error *e)
 		if (!ioctl(uffd, UFFDIO_CONTINUE, &c))
 			return 0;
 		if (c.mapped > 0)
-			at += (uint64_t)c.mapped;	/* stopped by a hole, which comes next */
+			at += (uint64_t)c.mapped; /* stopped by a hole, which comes next */
 		else if (errno == EFAULT || errno == EEXIST)
-			at += k->page_bytes;		/* a hole, or mapped already */
+			at += k->page_bytes; /* a hole, or mapped already */
 		else if (errno != EAGAIN && errno != EINTR)
 			return failed(k, "UFFDIO_CONTINUE", errno, e);
 	}
@@ -114,7 +114,7 @@ static int map_hugetlb(struct fr_keep *k, struct fr_error *e)
 	if (uffd >= 0 && !ioctl(uffd, UFFDIO_API, &api) && !ioctl(uffd, UFFDIO_REGISTER, &reg)) {
 		r = continue_pages(k, uffd, e);
 	} else if ((uint64_t)k->blocks * 512 >= k->map_bytes) {
-		r = populate(k, 0, k->map_bytes, e);	/* no holes: a plain fault will do */
+		r = populate(k, 0, k->map_bytes, e); /* no holes: a plain fault will do */
 	} else {
 		r = fr_fail(e, FR_FAULT_REFUSED, EOPNOTSUPP,
 			    "%s: it has holes, and the running kernel cannot show where "
@@ -123,7 +123,7 @@ static int map_hugetlb(struct fr_keep *k, struct fr_error *e)
 			    k->region.path);
 	}
 	if (uffd >= 0)
-		close(uffd);	/* unregisters; what is mapped stays */
+		close(uffd); /* unregisters; what is mapped stays */
 	return r;
 }
 
@@ -139,9 +139,10 @@ int fr_keep_map_present(struct fr_keep *k, struct fr_error *e)
 static int frames_failed(const struct fr_keep *k, int err, struct fr_error *e)
 {
 	if (err == EPERM || err == EACCES)
-		return fr_fail(e, FR_FAULT_PERMISSION, err,
-			       "%s: /proc/self/pagemap does not show frames: CAP_SYS_ADMIN is needed",
-			       k->region.path);
+		return fr_fail(
+			e, FR_FAULT_PERMISSION, err,
+			"%s: /proc/self/pagemap does not show frames: CAP_SYS_ADMIN is needed",
+			k->region.path);
 	return failed(k, "/proc/self/pagemap", err, e);
 }
 
@@ -159,8 +160,8 @@ int fr_keep_read_extents(const struct fr_ctx *ctx, const struct fr_keep *k, stru
 		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
 	for (done = 0; !r && done < total; done += n) {
 		n = fr_min_u64(total - done, FRAMES_PER_READ);
-		r = fr_ops(ctx)->frames(ctx->ops_data, k->addr + done * k->page_bytes, k->page_bytes,
-					n, pfn);
+		r = fr_ops(ctx)->frames(ctx->ops_data, k->addr + done * k->page_bytes,
+					k->page_bytes, n, pfn);
 		if (r)
 			r = frames_failed(k, -r, e);
 		for (size_t i = 0; !r && i < n; i++)
@@ -185,14 +186,15 @@ static int identify(struct fr_keep *k, const struct stat *st, struct fr_error *e
 	struct statfs fs;
 
 	if (!S_ISREG(st->st_mode))
-		return fr_fail(e, FR_FAULT_USAGE, EINVAL, "%s: not a regular file: name the file itself",
-			       g->path);
+		return fr_fail(e, FR_FAULT_USAGE, EINVAL,
+			       "%s: not a regular file: name the file itself", g->path);
 	if (fstatfs(k->fd, &fs))
 		return failed(k, "statfs", errno, e);
 	if (fs.f_type == TMPFS_MAGIC) {
 		g->kind = FR_KIND_SHMEM;
 		g->page_shift = FR_PAGE_SHIFT;
-	} else if (fs.f_type == HUGETLBFS_MAGIC && (fs.f_bsize == 2 << 20 || fs.f_bsize == 1 << 30)) {
+	} else if (fs.f_type == HUGETLBFS_MAGIC &&
+		   (fs.f_bsize == 2 << 20 || fs.f_bsize == 1 << 30)) {
 		g->kind = FR_KIND_HUGETLB;
 		g->page_shift = fs.f_bsize == 2 << 20 ? 21 : 30;
 	} else {

@@ -16,7 +16,7 @@
 #include "collect.h"
 #include "util.h"
 
-#define CHUNK_BYTES (1u << 20)		/* stays in the cache between read and digest */
+#define CHUNK_BYTES (1u << 20) /* stays in the cache between read and digest */
 
 static int digest(XXH3_state_t *state, int fd, uint64_t size, void *buf, struct fr_error *e)
 {

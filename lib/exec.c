@@ -36,8 +36,8 @@
 #include "util.h"
 #include "vm.h"
 
-#define VM_STATE_BYTES (4ull << 20)	/* expected; more costs a second preparation */
-#define SPARE_EXTENTS 4096u		/* that a preparation may find more than the survey */
+#define VM_STATE_BYTES (4ull << 20) /* expected; more costs a second preparation */
+#define SPARE_EXTENTS  4096u	    /* that a preparation may find more than the survey */
 
 struct vm_state {
 	struct fr_vm *vm;
@@ -56,20 +56,20 @@ struct exec {
 	char oom_score_adj[16];
 
 	struct vm_state *vms;
-	struct fr_vm **vm_list;		/* the same, for the guardian */
+	struct fr_vm **vm_list; /* the same, for the guardian */
 	size_t nr_vms;
 	struct fr_guardian *guardian;
 
-	struct fr_keep **keeps;		/* one for each of stage->options.sources */
-	struct fr_region *regions;	/* kept on, then those of keeps; borrowed */
+	struct fr_keep **keeps;	   /* one for each of stage->options.sources */
+	struct fr_region *regions; /* kept on, then those of keeps; borrowed */
 	size_t nr_regions, nr_kept_on;
-	struct fr_blob *blobs;		/* kept on, then those of vms; borrowed */
+	struct fr_blob *blobs; /* kept on, then those of vms; borrowed */
 	size_t nr_blobs;
 	struct fr_plan *plan;
 	struct fr_armed *armed;
 	size_t late_bytes;
 
-	struct fr_descriptor sealed;	/* header fields; tables are borrowed */
+	struct fr_descriptor sealed; /* header fields; tables are borrowed */
 	bool frozen;
 };
 
@@ -107,9 +107,10 @@ static int reach(struct exec *x, const char *name, struct fr_error *e)
 	}
 	if (read(x->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return 0;
-	return fr_fail(e, FR_FAULT_INTERRUPTED, EINTR,
-		       "exec: interrupted by signal %u (%s): nothing was changed, the guests run on",
-		       info.ssi_signo, strsignal((int)info.ssi_signo));
+	return fr_fail(
+		e, FR_FAULT_INTERRUPTED, EINTR,
+		"exec: interrupted by signal %u (%s): nothing was changed, the guests run on",
+		info.ssi_signo, strsignal((int)info.ssi_signo));
 }
 
 static int write_oom(const struct fr_ctx *ctx, const char *value)
@@ -200,14 +201,16 @@ static int check_kept_on(const struct exec *x, struct fr_error *e)
 		const char *name = handed->regions[i].name;
 
 		if (x->status->states[i] == FR_STATE_BUSY)
-			return fr_fail(e, FR_FAULT_REFUSED, EBUSY,
-				       "region %s: it is being restored or released: try again later",
-				       name);
+			return fr_fail(
+				e, FR_FAULT_REFUSED, EBUSY,
+				"region %s: it is being restored or released: try again later",
+				name);
 		if ((x->status->states[i] == FR_STATE_KEPT) != was_surveyed(x, name))
-			return fr_fail(e, FR_FAULT_REFUSED, ESTALE,
-				       "region %s: it was restored or released since load: run load "
-				       "again",
-				       name);
+			return fr_fail(
+				e, FR_FAULT_REFUSED, ESTALE,
+				"region %s: it was restored or released since load: run load "
+				"again",
+				name);
 	}
 	return 0;
 }
@@ -264,9 +267,9 @@ static int open_vms(struct exec *x, struct fr_error *e)
 		if (r)
 			break;
 		x->vm_list[x->nr_vms++] = v->vm;
-		r = fr_vm_spec(v->vm, &v->spec) ? out_of_memory(e) :
-						  add_blob(x, o->vms[i].name, "spec", v->spec,
-							   strlen(v->spec), e);
+		r = fr_vm_spec(v->vm, &v->spec) ?
+			    out_of_memory(e) :
+			    add_blob(x, o->vms[i].name, "spec", v->spec, strlen(v->spec), e);
 	}
 	return r;
 }
@@ -306,8 +309,8 @@ static int save(struct exec *x, struct fr_error *e)
 	int r = fr_parallel(x->ctx, x->nr_vms, save_vm, x, e);
 
 	for (size_t i = 0; !r && i < x->nr_vms; i++)
-		r = add_blob(x, fr_vm_name(x->vms[i].vm), "state", x->vms[i].state,
-			     x->vms[i].bytes, e);
+		r = add_blob(x, fr_vm_name(x->vms[i].vm), "state", x->vms[i].state, x->vms[i].bytes,
+			     e);
 	if (r)
 		return r;
 	x->sealed.stamp[FR_STAMP_STATE_SAVED] = __rdtsc();
@@ -367,8 +370,8 @@ static void size_late(struct exec *x)
 {
 	x->late_bytes = fr_descriptor_bytes(compose(x));
 	if (!x->frozen)
-		x->late_bytes += x->nr_vms * VM_STATE_BYTES +
-				 SPARE_EXTENTS * sizeof(struct fr_wire_extent);
+		x->late_bytes +=
+			x->nr_vms * VM_STATE_BYTES + SPARE_EXTENTS * sizeof(struct fr_wire_extent);
 }
 
 static int plan(struct exec *x, struct fr_error *e)
@@ -424,8 +427,9 @@ static int arm(struct exec *x, struct fr_error *e)
 		fr_log(x->ctx, FR_LOG_STEP, "%s at [0x%" PRIx64 ", 0x%" PRIx64 ")", place[i].what,
 		       place[i].start, place[i].end);
 	if (!fr_armed_in_place(x->armed) && !x->o->no_in_place)
-		fr_log(x->ctx, FR_LOG_WARN, "not enough contiguous clean memory to place the image: "
-					    "kexec will copy it");
+		fr_log(x->ctx, FR_LOG_WARN,
+		       "not enough contiguous clean memory to place the image: "
+		       "kexec will copy it");
 	return 0;
 }
 
@@ -582,12 +586,12 @@ static int resume_vm(void *data, size_t i, struct fr_error *e)
 	struct exec *x = data;
 	struct fr_error local;
 
-	(void)e;	/* one that cannot be resumed must not keep others from it */
+	(void)e; /* one that cannot be resumed must not keep others from it */
 	if (!fr_vm_resume(x->ctx, x->vms[i].vm, &local))
 		return 0;
 	fr_log(x->ctx, FR_LOG_WARN, "%s: the guardian will try again for two minutes", local.text);
 	fr_vm_hang_up(x->vms[i].vm);
-	x->vms[i].bytes = SIZE_MAX;	/* marks it */
+	x->vms[i].bytes = SIZE_MAX; /* marks it */
 	return 0;
 }
 

@@ -17,7 +17,7 @@
 #include "kernel.h"
 #include "util.h"
 
-#define TAKES_OVER_SECONDS 120		/* how long it tries to resume a VM */
+#define TAKES_OVER_SECONDS 120 /* how long it tries to resume a VM */
 
 enum { MSG_WATCH = 'w', MSG_END = 'e' };
 
@@ -27,11 +27,11 @@ struct fr_guardian {
 	int fd;
 };
 
-struct watch {				/* in the guardian */
+struct watch { /* in the guardian */
 	const struct fr_ctx *ctx;
 	struct fr_vm **vms;
 	size_t nr_vms;
-	char *limit;			/* nr_overcommit_hugepages as it was */
+	char *limit; /* nr_overcommit_hugepages as it was */
 	bool frozen;
 };
 
@@ -102,7 +102,7 @@ static void remove_cgroup(const struct fr_ctx *ctx)
 
 static void ignore_signals(void)
 {
-	static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1,
+	static const int signals[] = {SIGINT,  SIGTERM, SIGHUP,	 SIGQUIT, SIGPIPE, SIGUSR1,
 				      SIGUSR2, SIGALRM, SIGTSTP, SIGTTIN, SIGTTOU};
 
 	for (size_t i = 0; i < FR_ARRAY_SIZE(signals); i++)
@@ -126,14 +126,15 @@ static void resume_all(struct watch *w)
 			left++;
 			fr_log(w->ctx, FR_LOG_DEBUG, "guardian: %s", e.text);
 			if (e.err == ENOENT || e.err == ECONNREFUSED)
-				w->vms[i] = NULL;	/* the VMM is gone */
+				w->vms[i] = NULL; /* the VMM is gone */
 		}
 		if (left)
 			poll(NULL, 0, 100);
 	} while (left && now_s() < end);
 	for (size_t i = 0; i < w->nr_vms; i++)
 		if (w->vms[i])
-			fr_log(w->ctx, FR_LOG_WARN, "guardian: VM %s does not answer: resume it by hand",
+			fr_log(w->ctx, FR_LOG_WARN,
+			       "guardian: VM %s does not answer: resume it by hand",
 			       fr_vm_name(w->vms[i]));
 }
 
@@ -195,7 +196,8 @@ int fr_guardian_start(const struct fr_ctx *ctx, struct fr_vm **vms, size_t nr_vm
 	int fds[2], r;
 
 	if (!g || !w || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)) {
-		r = fr_fail(e, FR_FAULT_SYSTEM, g && w ? errno : ENOMEM, "guardian: cannot start it");
+		r = fr_fail(e, FR_FAULT_SYSTEM, g && w ? errno : ENOMEM,
+			    "guardian: cannot start it");
 		free(g);
 		free(w);
 		return r;

@@ -10,7 +10,7 @@
 #include "host.h"
 #include "util.h"
 
-#define KMSG_RECORD_BYTES 8192		/* more than the kernel makes of one */
+#define KMSG_RECORD_BYTES 8192 /* more than the kernel makes of one */
 
 int fr_boot_id_read(const struct fr_ctx *ctx, uint8_t ret_id[16], struct fr_error *e)
 {

@@ -7,21 +7,21 @@
 
 struct fr_keep {
 	struct fr_region region;
-	int fd;			/* -1 for a physical range */
-	char *addr;		/* shared mapping of the whole file, NULL if empty */
-	size_t map_bytes;	/* a multiple of page_bytes */
+	int fd;		  /* -1 for a physical range */
+	char *addr;	  /* shared mapping of the whole file, NULL if empty */
+	size_t map_bytes; /* a multiple of page_bytes */
 	size_t page_bytes;
-	int64_t blocks;		/* st_blocks before the pages were looked up */
+	int64_t blocks; /* st_blocks before the pages were looked up */
 	const struct fr_kernel_ops *ops;
 	void *ops_data;
-	void **pins;		/* of ops->pin */
+	void **pins; /* of ops->pin */
 	size_t nr_pins;
 };
 
-int fr_keep_open_phys(const struct fr_ctx *ctx, const struct fr_source *src,
-		      struct fr_keep *k, struct fr_error *e);
-int fr_keep_open_file(const struct fr_ctx *ctx, const struct fr_source *src,
-		      struct fr_keep *k, struct fr_error *e);
+int fr_keep_open_phys(const struct fr_ctx *ctx, const struct fr_source *src, struct fr_keep *k,
+		      struct fr_error *e);
+int fr_keep_open_file(const struct fr_ctx *ctx, const struct fr_source *src, struct fr_keep *k,
+		      struct fr_error *e);
 
 /*
  * Enter the file's pages into this process's page table, and no others: a hole
@@ -29,7 +29,7 @@ int fr_keep_open_file(const struct fr_ctx *ctx, const struct fr_source *src,
  */
 int fr_keep_map_present(struct fr_keep *k, struct fr_error *e);
 /* Frames of the pages in the page table as extents. */
-int fr_keep_read_extents(const struct fr_ctx *ctx, const struct fr_keep *k,
-			 struct fr_extents *ret, struct fr_error *e);
+int fr_keep_read_extents(const struct fr_ctx *ctx, const struct fr_keep *k, struct fr_extents *ret,
+			 struct fr_error *e);
 
 #endif /* FR_KEEP_H */

@@ -16,7 +16,7 @@ struct crew {
 	int (*fn)(void *data, size_t index, struct fr_error *e);
 	void *data;
 	size_t next, nr;
-	size_t failed;			/* lowest index that failed, or SIZE_MAX */
+	size_t failed; /* lowest index that failed, or SIZE_MAX */
 	int r;
 	struct fr_error error;
 };
@@ -57,7 +57,10 @@ int fr_parallel(const struct fr_ctx *ctx, size_t nr,
 		int (*fn)(void *data, size_t index, struct fr_error *e), void *data,
 		struct fr_error *e)
 {
-	struct crew c = {.lock = PTHREAD_MUTEX_INITIALIZER, .fn = fn, .data = data, .nr = nr,
+	struct crew c = {.lock = PTHREAD_MUTEX_INITIALIZER,
+			 .fn = fn,
+			 .data = data,
+			 .nr = nr,
 			 .failed = SIZE_MAX};
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	size_t want = ctx->nr_threads ? ctx->nr_threads : cpus > 0 ? (size_t)cpus : 1;

@@ -21,8 +21,8 @@
 #include "ramap.h"
 #include "util.h"
 
-#define IOVEC_BYTES   (1ull << 30)	/* most that io_uring takes as one buffer */
-#define IOVECS_PER_PIN 16384u		/* IORING_MAX_REG_BUFFERS of 6.1 */
+#define IOVEC_BYTES    (1ull << 30) /* most that io_uring takes as one buffer */
+#define IOVECS_PER_PIN 16384u	    /* IORING_MAX_REG_BUFFERS of 6.1 */
 
 int fr_keep_open(const struct fr_ctx *ctx, const struct fr_source *src, struct fr_keep **ret_keep,
 		 struct fr_error *e)

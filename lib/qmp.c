@@ -77,11 +77,12 @@ static int wait_for(int fd, short events, uint64_t deadline)
 static int lost(const struct fr_qmp *q, int err, struct fr_error *e)
 {
 	if (err == ETIMEDOUT)
-		return fr_fail(e, FR_FAULT_VM, err,
-			       "%s: the VMM did not answer within %u ms: another client may hold "
-			       "this QMP socket (give the VM one of its own for this purpose), or the "
-			       "VMM hangs",
-			       q->path, q->timeout_ms);
+		return fr_fail(
+			e, FR_FAULT_VM, err,
+			"%s: the VMM did not answer within %u ms: another client may hold "
+			"this QMP socket (give the VM one of its own for this purpose), or the "
+			"VMM hangs",
+			q->path, q->timeout_ms);
 	return fr_fail(e, FR_FAULT_VM, err, "%s: QMP connection lost: %s", q->path, strerror(err));
 }
 
@@ -118,8 +119,8 @@ static int receive(struct fr_qmp *q, uint64_t deadline, struct json_object **ret
 	memmove(q->line, end + 1, q->have);
 	if (!json_object_is_type(object, json_type_object)) {
 		json_object_put(object);
-		return fr_fail(e, FR_FAULT_VM, EBADMSG, "%s: not a QMP message: is this a QMP socket?",
-			       q->path);
+		return fr_fail(e, FR_FAULT_VM, EBADMSG,
+			       "%s: not a QMP message: is this a QMP socket?", q->path);
 	}
 	*ret_object = object;
 	return 0;
@@ -236,8 +237,8 @@ static int greet(struct fr_qmp *q, struct fr_error *e)
 	v = fr_json_get(greeting, "QMP", json_type_object);
 	if (!v) {
 		json_object_put(greeting);
-		return fr_fail(e, FR_FAULT_VM, EBADMSG, "%s: no QMP greeting: is this a QMP socket?",
-			       q->path);
+		return fr_fail(e, FR_FAULT_VM, EBADMSG,
+			       "%s: no QMP greeting: is this a QMP socket?", q->path);
 	}
 	v = fr_json_get(v, "version", json_type_object);
 	v = fr_json_get(v, "qemu", json_type_object);
@@ -276,33 +277,51 @@ int fr_qmp_attach(int fd, const char *path, unsigned int timeout_ms, struct fr_q
 	return 0;
 }
 
-int fr_qmp_open(const char *path, unsigned int timeout_ms, struct fr_qmp **ret_qmp,
-		struct fr_error *e)
+/* A socket connected to @path, or a negative errno; -EAGAIN: its backlog is full. */
+static int dial(const char *path)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	int fd, r;
 
 	if (strlen(path) >= sizeof(sa.sun_path))
-		return fr_fail(e, FR_FAULT_USAGE, ENAMETOOLONG,
-			       "%s: longer than a socket's path may be (%zu bytes)", path,
-			       sizeof(sa.sun_path) - 1);
+		return -ENAMETOOLONG;
 	memcpy(sa.sun_path, path, strlen(path));
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return fr_fail(e, FR_FAULT_SYSTEM, errno, "socket: %s", strerror(errno));
-	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa))) {
-		r = errno;
+		return -errno;
+	if (!connect(fd, (struct sockaddr *)&sa, sizeof(sa)))
+		return fd;
+	r = -errno;
+	close(fd);
+	return r;
+}
+
+bool fr_qmp_listens(const char *path)
+{
+	int fd = dial(path);
+
+	if (fd >= 0)
 		close(fd);
-		if (r == EAGAIN) /* its backlog is full */
-			return fr_fail(e, FR_FAULT_VM, EBUSY,
-				       "%s: busy with another client: give the VM a QMP socket of its "
-				       "own for this purpose",
-				       path);
-		return fr_fail(e, r == ENOENT ? FR_FAULT_NOT_FOUND : FR_FAULT_VM, r,
-			       "%s: cannot connect: %s: is the VM running with -qmp unix:%s,server=on,"
-			       "wait=off?",
-			       path, strerror(r), path);
-	}
+	return fd >= 0 || fd == -EAGAIN;
+}
+
+int fr_qmp_open(const char *path, unsigned int timeout_ms, struct fr_qmp **ret_qmp,
+		struct fr_error *e)
+{
+	int fd = dial(path), r;
+
+	if (fd == -EAGAIN)
+		return fr_fail(
+			e, FR_FAULT_VM, EBUSY,
+			"%s: busy with another client: give the VM a QMP socket of its own for "
+			"this purpose",
+			path);
+	if (fd < 0)
+		return fr_fail(
+			e, fd == -ENOENT ? FR_FAULT_NOT_FOUND : FR_FAULT_VM, -fd,
+			"%s: cannot connect: %s: is the VM running with -qmp unix:%s,server=on,"
+			"wait=off?",
+			path, strerror(-fd), path);
 	r = fr_qmp_attach(fd, path, timeout_ms, ret_qmp, e);
 	if (r)
 		close(fd);

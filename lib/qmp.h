@@ -12,7 +12,7 @@
 
 #include "fastrestart.h"
 
-#define FR_QMP_LINE_BYTES	(1u << 20)	/* of one reply or event */
+#define FR_QMP_LINE_BYTES (1u << 20) /* of one reply or event */
 
 struct fr_qmp;
 
@@ -32,16 +32,17 @@ int fr_qmp_attach(int fd, const char *path, unsigned int timeout_ms, struct fr_q
  * -EREMOTEIO: the VMM answered with an error, which @e quotes; the connection
  * goes on.  After any other failure it does not.
  */
-int fr_qmp_command(struct fr_qmp *q, const char *command, struct json_object *arguments,
-		   int fd, struct json_object **ret, struct fr_error *e);
+int fr_qmp_command(struct fr_qmp *q, const char *command, struct json_object *arguments, int fd,
+		   struct json_object **ret, struct fr_error *e);
+/* Whether any process listens on @path. */
+bool fr_qmp_listens(const char *path);
 /* Process that listens on the socket, and its "qemu" version as "7.2.22". */
 pid_t fr_qmp_pid(const struct fr_qmp *q);
 const char *fr_qmp_version(const struct fr_qmp *q);
 void fr_qmp_close(struct fr_qmp *q);
 
 /* Member @key of @object if it has type @type, else NULL; borrowed. */
-struct json_object *fr_json_get(struct json_object *object, const char *key,
-				enum json_type type);
+struct json_object *fr_json_get(struct json_object *object, const char *key, enum json_type type);
 /* String member @key; "" when there is none. */
 const char *fr_json_string(struct json_object *object, const char *key);
 bool fr_json_bool(struct json_object *object, const char *key);

@@ -29,18 +29,18 @@
 #include "vm.h"
 
 #define VM_TIMEOUT_MS 30000
-#define RESTORING S_ISVTX		/* mode of a file that waits for its memory */
+#define RESTORING     S_ISVTX /* mode of a file that waits for its memory */
 
-struct item {				/* a region that was asked for */
+struct item { /* a region that was asked for */
 	const struct fr_region *region;
-	enum fr_region_state state;	/* before */
-	bool usable;			/* restored, by this call or before */
+	enum fr_region_state state; /* before */
+	bool usable;		    /* restored, by this call or before */
 	struct fr_error error;
 };
 
 struct guest {
 	char name[FR_NAME_BYTES];
-	bool named;			/* by the caller, not by --all */
+	bool named; /* by the caller, not by --all */
 	char *spec;
 	const struct fr_blob *state;
 	char **regions;
@@ -67,7 +67,8 @@ static int out_of_memory(struct fr_error *e)
 
 /* -------------------------------------------------------------------- the kernel side */
 
-static int call(const struct fr_ctx *ctx, int dev_fd, unsigned long request, const char *name, int fd)
+static int call(const struct fr_ctx *ctx, int dev_fd, unsigned long request, const char *name,
+		int fd)
 {
 	struct fr_ioc_region arg = {.size = sizeof(arg), .fd = fd};
 
@@ -77,7 +78,7 @@ static int call(const struct fr_ctx *ctx, int dev_fd, unsigned long request, con
 
 static void stamp(const struct restore *s, enum fr_stamp_id id)
 {
-	call(s->ctx, s->dev_fd, FR_IOC_STAMP, "", (int)id);	/* for reports: may fail */
+	call(s->ctx, s->dev_fd, FR_IOC_STAMP, "", (int)id); /* for reports: may fail */
 }
 
 static int open_device(const struct fr_ctx *ctx, int *ret_fd, struct fr_error *e)
@@ -89,8 +90,9 @@ static int open_device(const struct fr_ctx *ctx, int *ret_fd, struct fr_error *e
 		return out_of_memory(e);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
-		return fr_fail(e, errno == EACCES || errno == EPERM ? FR_FAULT_PERMISSION :
-								      FR_FAULT_SYSTEM,
+		return fr_fail(e,
+			       errno == EACCES || errno == EPERM ? FR_FAULT_PERMISSION :
+								   FR_FAULT_SYSTEM,
 			       errno, "/dev/fastrestart: %s%s", strerror(errno),
 			       errno == ENOENT ? ": mount devtmpfs on /dev" : ": run as root");
 	*ret_fd = fd;
@@ -114,7 +116,8 @@ static int read_status(const struct fr_ctx *ctx, struct fr_status **ret, struct 
 			    fr_fail(e, FR_FAULT_NOT_FOUND, ENOENT,
 				    "nothing is kept: the last boot brought no descriptor");
 	else if (!s->handed)
-		r = fr_fail(e, FR_FAULT_NOT_FOUND, ENOENT, "nothing is kept (%s)", s->kernel_status);
+		r = fr_fail(e, FR_FAULT_NOT_FOUND, ENOENT, "nothing is kept (%s)",
+			    s->kernel_status);
 	if (r) {
 		fr_status_free(s);
 		return r;
@@ -135,15 +138,16 @@ static int ioctl_failed(const struct fr_region *g, const char *path, int err, st
 		{ESTALE, FR_FAULT_REFUSED, "it was restored or released already"},
 		{EMEDIUMTYPE, FR_FAULT_REFUSED, "the file system there is of the wrong kind"},
 		{ENOTEMPTY, FR_FAULT_REFUSED, "the file is not empty"},
-		{ENOSPC, FR_FAULT_SYSTEM, "the file system's limit is reached: raise size= of the mount"},
+		{ENOSPC, FR_FAULT_SYSTEM,
+		 "the file system's limit is reached: raise size= of the mount"},
 		{ENOMEM, FR_FAULT_SYSTEM, "not enough memory for its struct pages: free some"},
 		{EINTR, FR_FAULT_INTERRUPTED, "interrupted by a signal"},
 	};
 
 	for (size_t i = 0; i < FR_ARRAY_SIZE(known); i++)
 		if (known[i].err == err)
-			return fr_fail(e, known[i].fault, err, "region %s: %s%s%s", g->name, known[i].text,
-				       *path ? ": " : "", path);
+			return fr_fail(e, known[i].fault, err, "region %s: %s%s%s", g->name,
+				       known[i].text, *path ? ": " : "", path);
 	return fr_fail(e, FR_FAULT_SYSTEM, err, "region %s: %s", g->name, strerror(err));
 }
 
@@ -172,13 +176,15 @@ static int check_file_system(const struct fr_region *g, const char *dir, struct 
 				       fs.f_type == HUGETLBFS_MAGIC && (uint64_t)fs.f_bsize == page)
 		return 0;
 	if (g->kind == FR_KIND_SHMEM)
-		return fr_fail(e, FR_FAULT_REFUSED, EMEDIUMTYPE,
-			       "region %s: %s is not on tmpfs: mount -t %s %s DIRECTORY there, or give "
-			       "--directory",
-			       g->name, dir, type, type);
+		return fr_fail(
+			e, FR_FAULT_REFUSED, EMEDIUMTYPE,
+			"region %s: %s is not on tmpfs: mount -t %s %s DIRECTORY there, or give "
+			"--directory",
+			g->name, dir, type, type);
 	return fr_fail(e, FR_FAULT_REFUSED, EMEDIUMTYPE,
 		       "region %s: %s is not on hugetlbfs with pages of %" PRIu64
-		       " KiB: mount -t hugetlbfs -o pagesize=%" PRIu64 "K hugetlbfs DIRECTORY there, or "
+		       " KiB: mount -t hugetlbfs -o pagesize=%" PRIu64
+		       "K hugetlbfs DIRECTORY there, or "
 		       "give --directory",
 		       g->name, dir, page >> 10, page >> 10);
 }
@@ -223,14 +229,16 @@ static bool is_leftover(const struct stat *st)
 
 static int exists(const struct fr_region *g, const char *path, struct fr_error *e)
 {
-	return fr_fail(e, FR_FAULT_REFUSED, EEXIST,
-		       "region %s: %s exists: move it away, or give --directory; the region is still "
-		       "kept",
-		       g->name, path);
+	return fr_fail(
+		e, FR_FAULT_REFUSED, EEXIST,
+		"region %s: %s exists: move it away, or give --directory; the region is still "
+		"kept",
+		g->name, path);
 }
 
 /* A file of ours at @path, locked: new, or left by a restore that was killed. */
-static int claim(const struct fr_region *g, const char *path, struct stat *ret_st, struct fr_error *e)
+static int claim(const struct fr_region *g, const char *path, struct stat *ret_st,
+		 struct fr_error *e)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, RESTORING);
 
@@ -242,8 +250,8 @@ static int claim(const struct fr_region *g, const char *path, struct stat *ret_s
 		fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 	}
 	if (fd < 0)
-		return fr_fail(e, FR_FAULT_SYSTEM, errno, "region %s: cannot create %s: %s", g->name,
-			       path, strerror(errno));
+		return fr_fail(e, FR_FAULT_SYSTEM, errno, "region %s: cannot create %s: %s",
+			       g->name, path, strerror(errno));
 	if (flock(fd, LOCK_EX | LOCK_NB)) {
 		close(fd);
 		return fr_fail(e, FR_FAULT_REFUSED, EBUSY,
@@ -271,10 +279,11 @@ static int verify(const struct restore *s, const struct fr_region *g, const char
 		return fr_fail_context(e, "region %s: %s", g->name, path);
 	if (!memcmp(digest, g->digest, sizeof(digest)))
 		return 0;
-	return fr_fail(e, FR_FAULT_MISMATCH, EBADMSG,
-		       "region %s: the contents of %s differ from the digest taken before the jump: do "
-		       "not use them",
-		       g->name, path);
+	return fr_fail(
+		e, FR_FAULT_MISMATCH, EBADMSG,
+		"region %s: the contents of %s differ from the digest taken before the jump: do "
+		"not use them",
+		g->name, path);
 }
 
 static int give(const struct restore *s, const struct fr_region *g, const char *path, int fd,
@@ -294,8 +303,8 @@ static int finish(const struct restore *s, const struct fr_region *g, const char
 {
 	if (fchmod(fd, g->mode & 07777))
 		return fr_fail(e, FR_FAULT_SYSTEM, errno,
-			       "region %s: its memory is in %s, but its mode cannot be set: %s", g->name,
-			       path, strerror(errno));
+			       "region %s: its memory is in %s, but its mode cannot be set: %s",
+			       g->name, path, strerror(errno));
 	return verify(s, g, path, fd, e);
 }
 
@@ -310,9 +319,10 @@ static int restore_file(const struct restore *s, const struct fr_region *g,
 	if (!path)
 		return out_of_memory(e);
 	if (path[0] != '/')
-		return fr_fail(e, FR_FAULT_USAGE, EINVAL,
-			       "region %s: the file had no name: give --directory, an absolute path",
-			       g->name);
+		return fr_fail(
+			e, FR_FAULT_USAGE, EINVAL,
+			"region %s: the file had no name: give --directory, an absolute path",
+			g->name);
 	r = make_parent(g, path, e);
 	if (r)
 		return r;
@@ -392,7 +402,8 @@ static int open_marker(const struct restore *s, const struct guest *v, struct fr
 {
 	_cleanup_free_ char *run = fr_path(s->ctx, "/run/kexec-fastrestart");
 	_cleanup_free_ char *dir = fr_path(s->ctx, "/run/kexec-fastrestart/vm");
-	_cleanup_free_ char *path = fr_path(s->ctx, "/run/kexec-fastrestart/vm/%s.started", v->name);
+	_cleanup_free_ char *path =
+		fr_path(s->ctx, "/run/kexec-fastrestart/vm/%s.started", v->name);
 	int fd;
 
 	if (!run || !dir || !path)
@@ -419,8 +430,8 @@ static int check_regions(struct restore *s, const struct guest *v, struct fr_err
 				       v->regions[i]);
 		if (!item->usable)
 			return fr_fail(e, FR_FAULT_VM, EAGAIN,
-				       "VM %s: not started, because region %s was not restored", v->name,
-				       v->regions[i]);
+				       "VM %s: not started, because region %s was not restored",
+				       v->name, v->regions[i]);
 	}
 	return 0;
 }
@@ -444,8 +455,9 @@ static int start_once(struct restore *s, struct guest *v, int marker, struct fr_
 	atomic_fetch_add(&s->started, 1);
 	fr_log(s->ctx, FR_LOG_STEP, "VM %s: runs on", v->name);
 	r = fr_write_all(marker, "started\n", strlen("started\n"));
-	return r ? fr_fail(e, FR_FAULT_SYSTEM, -r, "VM %s: it runs, but its marker in /run cannot be written: %s",
-			   v->name, strerror(-r)) :
+	return r ? fr_fail(e, FR_FAULT_SYSTEM, -r,
+			   "VM %s: it runs, but its marker in /run cannot be written: %s", v->name,
+			   strerror(-r)) :
 		   0;
 }
 
@@ -479,8 +491,8 @@ static int add_item(struct restore *s, const char *name, struct fr_error *e)
 	for (size_t i = 0; i < d->nr_regions; i++) {
 		if (strcmp(d->regions[i].name, name))
 			continue;
-		s->items[s->nr_items++] = (struct item){.region = &d->regions[i],
-							.state = s->status->states[i]};
+		s->items[s->nr_items++] =
+			(struct item){.region = &d->regions[i], .state = s->status->states[i]};
 		return 0;
 	}
 	return fr_fail(e, FR_FAULT_NOT_FOUND, ENOENT,
@@ -573,10 +585,11 @@ static int choose(struct restore *s, struct fr_error *e)
 	for (size_t i = 0; !r && !s->o->all && i < s->o->nr_names; i++)
 		r = select_named(s, s->o->names[i], e);
 	if (!r && s->o->directory && s->nr_guests && !s->o->no_vms)
-		return fr_fail(e, FR_FAULT_USAGE, EINVAL,
-			       "--directory: VM %s names its RAM files by their own paths: restore its "
-			       "regions with --no-vms",
-			       s->guests[0].name);
+		return fr_fail(
+			e, FR_FAULT_USAGE, EINVAL,
+			"--directory: VM %s names its RAM files by their own paths: restore its "
+			"regions with --no-vms",
+			s->guests[0].name);
 	return r;
 }
 
@@ -661,7 +674,8 @@ int fr_release(const struct fr_ctx *ctx, char **names, size_t nr_names, struct f
 		return r;
 	for (size_t i = 0; !r && i < nr_names; i++) {
 		if (!fr_name_valid(names[i])) {
-			r = fr_fail(e, FR_FAULT_USAGE, EINVAL, "%.100s: not a region's name", names[i]);
+			r = fr_fail(e, FR_FAULT_USAGE, EINVAL, "%.100s: not a region's name",
+				    names[i]);
 			break;
 		}
 		snprintf(g.name, sizeof(g.name), "%s", names[i]);

@@ -57,8 +57,9 @@ static bool names_fd(const char *value)
 
 int fr_vm_argv_check(const char *name, char *const *argv, struct fr_error *e)
 {
-	static const char *const with_fd[] = {"netdev", "chardev", "nic", "net", "qmp", "mon",
-					      "serial", "device", "blockdev", "drive", "object", NULL};
+	static const char *const with_fd[] = {"netdev",	  "chardev", "nic",    "net",
+					      "qmp",	  "mon",     "serial", "device",
+					      "blockdev", "drive",   "object", NULL};
 
 	for (size_t i = 1; argv[0] && argv[i]; i++) {
 		const char *o = option(argv[i]);
@@ -68,15 +69,17 @@ int fr_vm_argv_check(const char *name, char *const *argv, struct fr_error *e)
 		if (!strcmp(o, "add-fd") || !strcmp(o, "S") || !strcmp(o, "snapshot")) {
 			if (!strcmp(o, "S"))
 				continue;
-			return fr_fail(e, FR_FAULT_REFUSED, EOPNOTSUPP,
-				       "VM %s: its %s cannot outlive the kernel: start it without it",
-				       name, argv[i]);
+			return fr_fail(
+				e, FR_FAULT_REFUSED, EOPNOTSUPP,
+				"VM %s: its %s cannot outlive the kernel: start it without it",
+				name, argv[i]);
 		}
 		if (argv[i + 1] && is_one_of(o, with_fd) && names_fd(argv[i + 1]))
-			return fr_fail(e, FR_FAULT_REFUSED, EOPNOTSUPP,
-				       "VM %s: %s %.200s: a file descriptor that was passed to QEMU "
-				       "cannot be opened again: give a path or a name instead",
-				       name, argv[i], argv[i + 1]);
+			return fr_fail(
+				e, FR_FAULT_REFUSED, EOPNOTSUPP,
+				"VM %s: %s %.200s: a file descriptor that was passed to QEMU "
+				"cannot be opened again: give a path or a name instead",
+				name, argv[i], argv[i + 1]);
 	}
 	return 0;
 }
@@ -95,8 +98,8 @@ static char *without_prealloc(const char *value)
 		}
 		if (fr_json_bool(object, "prealloc"))
 			json_object_object_add(object, "prealloc", json_object_new_boolean(false));
-		copy = strdup(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
-									    JSON_C_TO_STRING_NOSLASHESCAPE));
+		copy = strdup(json_object_to_json_string_ext(
+			object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 		json_object_put(object);
 		return copy;
 	}
@@ -108,7 +111,8 @@ static char *without_prealloc(const char *value)
 			*end++ = '\0';
 		if (p != copy)
 			strcat(out, ",");
-		strcat(out, !strcmp(p, "prealloc") || !strncmp(p, "prealloc=", 9) ? "prealloc=off" : p);
+		strcat(out,
+		       !strcmp(p, "prealloc") || !strncmp(p, "prealloc=", 9) ? "prealloc=off" : p);
 	}
 	free(copy);
 	return out;
@@ -126,7 +130,8 @@ static char *with_machine(const char *value, const char *machine)
 		type += 5;
 	else if (memchr(value, '=', (size_t)(rest - value)))
 		return strdup(value);
-	return asprintf(&out, "%.*s%s%s", (int)(type - value), value, machine, rest) < 0 ? NULL : out;
+	return asprintf(&out, "%.*s%s%s", (int)(type - value), value, machine, rest) < 0 ? NULL :
+											   out;
 }
 
 static char *rewrite(const char *o, const char *value, const char *machine)

@@ -20,10 +20,9 @@
 #include "util.h"
 #include "vm-private.h"
 
-#define STATE_BYTES (64u << 20)
-#define POLL_FIRST_MS 1			/* between queries, doubled up to */
-#define POLL_LAST_MS 16
-
+#define STATE_BYTES   (64u << 20)
+#define POLL_FIRST_MS 1 /* between queries, doubled up to */
+#define POLL_LAST_MS  16
 
 int fr_vm_run_state(struct fr_qmp *qmp, char ret[32], struct fr_error *e)
 {
@@ -83,8 +82,8 @@ int fr_vm_wait_migration(struct fr_qmp *qmp, const char *name, unsigned int time
 			return 0;
 		if (now_ms() >= deadline)
 			return fr_fail(e, FR_FAULT_VM, ETIMEDOUT,
-				       "VM %s: migration still \"%s\" after %u ms", name, ret_status,
-				       timeout_ms);
+				       "VM %s: migration still \"%s\" after %u ms", name,
+				       ret_status, timeout_ms);
 		poll(NULL, 0, pause);
 		pause = pause < POLL_LAST_MS ? 2 * pause : POLL_LAST_MS;
 	}
@@ -110,10 +109,19 @@ static struct json_object *capability_arguments(struct json_object *list)
 int fr_vm_choose_capabilities(struct fr_qmp *qmp, struct json_object **ret_set,
 			      struct json_object **ret_undo, struct fr_error *e)
 {
-	static const char *const off[] = {"multifd", "mapped-ram", "postcopy-ram", "postcopy-preempt",
-					  "background-snapshot", "return-path", "x-colo", "xbzrle",
-					  "pause-before-switchover", "compress", "rdma-pin-all",
-					  "switchover-ack", "zero-copy-send"};
+	static const char *const off[] = {"multifd",
+					  "mapped-ram",
+					  "postcopy-ram",
+					  "postcopy-preempt",
+					  "background-snapshot",
+					  "return-path",
+					  "x-colo",
+					  "xbzrle",
+					  "pause-before-switchover",
+					  "compress",
+					  "rdma-pin-all",
+					  "switchover-ack",
+					  "zero-copy-send"};
 	struct json_object *have = NULL, *set, *undo, *c;
 	const char *capability;
 	bool state, want, found = false;
@@ -123,8 +131,9 @@ int fr_vm_choose_capabilities(struct fr_qmp *qmp, struct json_object **ret_set,
 		return r;
 	set = json_object_new_array();
 	undo = json_object_new_array();
-	for (size_t i = 0; json_object_is_type(have, json_type_array) &&
-			   i < json_object_array_length(have); i++) {
+	for (size_t i = 0;
+	     json_object_is_type(have, json_type_array) && i < json_object_array_length(have);
+	     i++) {
 		c = json_object_array_get_idx(have, i);
 		capability = fr_json_string(c, "capability");
 		state = want = fr_json_bool(c, "state");
@@ -140,10 +149,11 @@ int fr_vm_choose_capabilities(struct fr_qmp *qmp, struct json_object **ret_set,
 	json_object_put(have);
 	*ret_set = capability_arguments(set);
 	*ret_undo = capability_arguments(undo);
-	return found ? 0 : fr_fail(e, FR_FAULT_REFUSED, EOPNOTSUPP,
-				   "QEMU %s cannot save a VM without its RAM (capability "
-				   "x-ignore-shared): use QEMU 4.0 or later",
-				   fr_qmp_version(qmp));
+	return found ? 0 :
+		       fr_fail(e, FR_FAULT_REFUSED, EOPNOTSUPP,
+			       "QEMU %s cannot save a VM without its RAM (capability "
+			       "x-ignore-shared): use QEMU 4.0 or later",
+			       fr_qmp_version(qmp));
 }
 
 /* The default limit, 128 MiB/s, would be part of the blackout. */
@@ -224,7 +234,8 @@ static int migrate(struct fr_vm *vm, int fd, struct fr_error *e)
 		return r;
 	if (!strcmp(status, "failed"))
 		return -e->err;
-	return fr_fail(e, FR_FAULT_VM, ECANCELED, "VM %s: migration ended as \"%s\"", vm->name, status);
+	return fr_fail(e, FR_FAULT_VM, ECANCELED, "VM %s: migration ended as \"%s\"", vm->name,
+		       status);
 }
 
 /* QEMU wrote through the same open file: its offset is where the state ends. */
@@ -237,17 +248,20 @@ static int fetch_state(const struct fr_vm *vm, int fd, void **ret, size_t *ret_b
 	int r;
 
 	if (end <= 0 || end >= STATE_BYTES)
-		return fr_fail(e, FR_FAULT_VM, EPROTO,
-			       "VM %s: QEMU saved %lld bytes of device state, which cannot be right",
-			       vm->name, (long long)end);
+		return fr_fail(
+			e, FR_FAULT_VM, EPROTO,
+			"VM %s: QEMU saved %lld bytes of device state, which cannot be right",
+			vm->name, (long long)end);
 	state = malloc((size_t)end);
-	r = !state ? -ENOMEM : lseek(fd, 0, SEEK_SET) ? -errno :
-							fr_read_full(fd, state, (size_t)end, &got);
+	r = !state		   ? -ENOMEM :
+	    lseek(fd, 0, SEEK_SET) ? -errno :
+				     fr_read_full(fd, state, (size_t)end, &got);
 	if (!r && got != (size_t)end)
 		r = -EIO;
 	if (r) {
 		free(state);
-		return fr_fail(e, FR_FAULT_SYSTEM, -r, "VM %s: its state: %s", vm->name, strerror(-r));
+		return fr_fail(e, FR_FAULT_SYSTEM, -r, "VM %s: its state: %s", vm->name,
+			       strerror(-r));
 	}
 	*ret = state;
 	*ret_bytes = got;

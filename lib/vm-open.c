@@ -113,7 +113,7 @@ static int check_encrypted(struct fr_vm *vm, struct fr_error *e)
 	bool encrypted;
 	int r = fr_qmp_command(vm->qmp, "query-sev", NULL, -1, &sev, e);
 
-	if (r && r != -EREMOTEIO)	/* this QEMU or this machine has none */
+	if (r && r != -EREMOTEIO) /* this QEMU or this machine has none */
 		return r;
 	encrypted = !r && fr_json_bool(sev, "enabled");
 	json_object_put(sev);
@@ -123,11 +123,12 @@ static int check_encrypted(struct fr_vm *vm, struct fr_error *e)
 			return r;
 		encrypted = !r && *guard;
 	}
-	return encrypted ? fr_fail(e, FR_FAULT_REFUSED, EOPNOTSUPP,
-				   "VM %s: its memory is encrypted (SEV or TDX), and its keys end with "
-				   "the kernel: shut it down, or migrate it away",
-				   vm->name) :
-			   0;
+	return encrypted ?
+		       fr_fail(e, FR_FAULT_REFUSED, EOPNOTSUPP,
+			       "VM %s: its memory is encrypted (SEV or TDX), and its keys end with "
+			       "the kernel: shut it down, or migrate it away",
+			       vm->name) :
+		       0;
 }
 
 static int check_migration(struct fr_vm *vm, struct fr_error *e)
@@ -143,7 +144,8 @@ static int check_migration(struct fr_vm *vm, struct fr_error *e)
 	if (reasons && json_object_array_length(reasons))
 		r = fr_fail(e, FR_FAULT_REFUSED, EOPNOTSUPP,
 			    "VM %s: QEMU cannot save it: %.400s: remove what blocks migration",
-			    vm->name, json_object_get_string(json_object_array_get_idx(reasons, 0)));
+			    vm->name,
+			    json_object_get_string(json_object_array_get_idx(reasons, 0)));
 	else if (!strcmp(status, "setup") || !strcmp(status, "active") ||
 		 !strncmp(status, "postcopy", 8) || !strcmp(status, "cancelling"))
 		r = fr_fail(e, FR_FAULT_REFUSED, EBUSY,
@@ -164,7 +166,8 @@ static int check_run_state(struct fr_vm *vm, struct fr_error *e)
 	if (vm->was_running || !strcmp(state, "paused") || !strcmp(state, "prelaunch"))
 		return 0;
 	return fr_fail(e, FR_FAULT_REFUSED, EBUSY,
-		       "VM %s: it is in state \"%s\": it must be running or paused", vm->name, state);
+		       "VM %s: it is in state \"%s\": it must be running or paused", vm->name,
+		       state);
 }
 
 static int choose_settings(struct fr_vm *vm, struct fr_error *e)
@@ -234,9 +237,9 @@ int fr_vm_open(const struct fr_ctx *ctx, const struct fr_vm_arg *arg, unsigned i
 	}
 	vm->pid = fr_qmp_pid(vm->qmp);
 	vm->qmp_path = realpath(arg->qmp_path, NULL);
-	r = vm->qmp_path ? inspect(ctx, vm, e) :
-			   fr_fail(e, FR_FAULT_SYSTEM, errno, "%s: %s", arg->qmp_path,
-				   strerror(errno));
+	r = vm->qmp_path ?
+		    inspect(ctx, vm, e) :
+		    fr_fail(e, FR_FAULT_SYSTEM, errno, "%s: %s", arg->qmp_path, strerror(errno));
 	if (r) {
 		fr_vm_close(vm);
 		return r;

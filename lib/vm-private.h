@@ -6,17 +6,17 @@
 #include "qmp.h"
 #include "vm.h"
 
-#define FR_VM_FD_NAME "fastrestart"	/* of a state passed by getfd */
+#define FR_VM_FD_NAME "fastrestart" /* of a state passed by getfd */
 
-struct fr_vm_ram {		/* a memory-backend-file */
+struct fr_vm_ram { /* a memory-backend-file */
 	char *id;
-	char *path;		/* absolute */
-	bool again;		/* the same file as an earlier one's, at another offset */
+	char *path; /* absolute */
+	bool again; /* the same file as an earlier one's, at another offset */
 };
 
 struct fr_vm {
 	char *name;
-	char *qmp_path;		/* absolute */
+	char *qmp_path; /* absolute */
 	struct fr_qmp *qmp;
 	pid_t pid;
 	unsigned int timeout_ms;
@@ -27,7 +27,7 @@ struct fr_vm {
 	/* how it is started */
 	char **argv;
 	size_t argc;
-	char *exe, *cwd, *machine;	/* machine: "pc-q35-7.2" */
+	char *exe, *cwd, *machine; /* machine: "pc-q35-7.2" */
 	uid_t uid;
 	gid_t gid;
 	gid_t *groups;
@@ -35,7 +35,7 @@ struct fr_vm {
 
 	/* how it was found, for undo */
 	bool was_running;
-	bool touched;			/* stop has been sent */
+	bool touched; /* stop has been sent */
 	/* arguments of migrate-set-...: for saving, and back to what was found */
 	struct json_object *capabilities, *old_capabilities, *parameters, *old_parameters;
 };
@@ -54,8 +54,7 @@ int fr_vm_choose_capabilities(struct fr_qmp *qmp, struct json_object **ret_set,
 int fr_vm_choose_parameters(struct fr_qmp *qmp, struct json_object **ret_set,
 			    struct json_object **ret_undo, struct fr_error *e);
 /* "status" of query-migrate, copied to @ret; @e gets "error-desc" when it is "failed". */
-int fr_vm_migration_status(struct fr_qmp *qmp, const char *name, char ret[32],
-			   struct fr_error *e);
+int fr_vm_migration_status(struct fr_qmp *qmp, const char *name, char ret[32], struct fr_error *e);
 /* "status" of query-status. */
 int fr_vm_run_state(struct fr_qmp *qmp, char ret[32], struct fr_error *e);
 /* Wait until the migration is no longer in one of its passing states. */

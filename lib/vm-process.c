@@ -14,7 +14,7 @@
 #include "util.h"
 #include "vm-private.h"
 
-#define ARGV_BYTES (2u << 20)		/* ARG_MAX */
+#define ARGV_BYTES (2u << 20) /* ARG_MAX */
 #define MAPS_BYTES (64u << 20)
 
 static int out_of_memory(struct fr_error *e)
@@ -30,8 +30,8 @@ static int gone(const struct fr_vm *vm, const char *what, int err, struct fr_err
 		       vm->name, what, (int)vm->pid, strerror(err));
 }
 
-static int read_proc(const struct fr_ctx *ctx, const struct fr_vm *vm, const char *what,
-		     size_t max, char **ret, size_t *ret_bytes, struct fr_error *e)
+static int read_proc(const struct fr_ctx *ctx, const struct fr_vm *vm, const char *what, size_t max,
+		     char **ret, size_t *ret_bytes, struct fr_error *e)
 {
 	_cleanup_free_ char *path = fr_path(ctx, "/proc/%d/%s", (int)vm->pid, what);
 	int r;
@@ -42,8 +42,8 @@ static int read_proc(const struct fr_ctx *ctx, const struct fr_vm *vm, const cha
 	return r ? gone(vm, what, -r, e) : 0;
 }
 
-static int read_link(const struct fr_ctx *ctx, const struct fr_vm *vm, const char *what,
-		     char **ret, struct fr_error *e)
+static int read_link(const struct fr_ctx *ctx, const struct fr_vm *vm, const char *what, char **ret,
+		     struct fr_error *e)
 {
 	_cleanup_free_ char *path = fr_path(ctx, "/proc/%d/%s", (int)vm->pid, what);
 	char target[FR_PATH_BYTES];
@@ -122,7 +122,7 @@ int fr_vm_read_process(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_err
 		r = read_owner(ctx, vm, e);
 	if (r)
 		return r;
-	len = strlen(vm->exe);	/* after a package update the new one is at the same path */
+	len = strlen(vm->exe); /* after a package update the new one is at the same path */
 	if (len > sizeof(deleted) - 1 && !strcmp(vm->exe + len - (sizeof(deleted) - 1), deleted))
 		vm->exe[len - (sizeof(deleted) - 1)] = '\0';
 	return 0;
@@ -131,8 +131,8 @@ int fr_vm_read_process(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_err
 static bool is_assigned_device(const char *target)
 {
 	return !strncmp(target, "/dev/vfio/", 10) || !strcmp(target, "/dev/iommu") ||
-	       !strncmp(target, "anon_inode:[vfio", 16) || !strncmp(target, "/dev/vhost-vdpa", 15) ||
-	       !strncmp(target, "anon_inode:vfio", 15);
+	       !strncmp(target, "anon_inode:[vfio", 16) ||
+	       !strncmp(target, "/dev/vhost-vdpa", 15) || !strncmp(target, "anon_inode:vfio", 15);
 }
 
 int fr_vm_check_process(const struct fr_ctx *ctx, const struct fr_vm *vm, struct fr_error *e)
@@ -176,14 +176,16 @@ int fr_vm_check_mapping(const struct fr_ctx *ctx, const struct fr_vm *vm, const 
 	if (!full)
 		return out_of_memory(e);
 	if (stat(full, &st))
-		return fr_fail(e, FR_FAULT_REFUSED, errno,
-			       "VM %s: its RAM file %s: %s: the file must have a name that stays, in "
-			       "this mount namespace: give mem-path= a file, not a directory",
-			       vm->name, path, strerror(errno));
+		return fr_fail(
+			e, FR_FAULT_REFUSED, errno,
+			"VM %s: its RAM file %s: %s: the file must have a name that stays, in "
+			"this mount namespace: give mem-path= a file, not a directory",
+			vm->name, path, strerror(errno));
 	if (S_ISDIR(st.st_mode))
-		return fr_fail(e, FR_FAULT_REFUSED, EISDIR,
-			       "VM %s: its RAM is an unlinked file in %s: give mem-path= a file name",
-			       vm->name, path);
+		return fr_fail(
+			e, FR_FAULT_REFUSED, EISDIR,
+			"VM %s: its RAM is an unlinked file in %s: give mem-path= a file name",
+			vm->name, path);
 	r = read_proc(ctx, vm, "maps", MAPS_BYTES, &maps, NULL, e);
 	if (r)
 		return r;
@@ -193,8 +195,9 @@ int fr_vm_check_mapping(const struct fr_ctx *ctx, const struct fr_vm *vm, const 
 		    inode == st.st_ino && makedev(major, minor) == st.st_dev)
 			return 0;
 	}
-	return fr_fail(e, FR_FAULT_REFUSED, ESTALE,
-		       "VM %s: process %d does not map %s: the file was replaced since it started, or "
-		       "it lies in another mount namespace",
-		       vm->name, (int)vm->pid, path);
+	return fr_fail(
+		e, FR_FAULT_REFUSED, ESTALE,
+		"VM %s: process %d does not map %s: the file was replaced since it started, or "
+		"it lies in another mount namespace",
+		vm->name, (int)vm->pid, path);
 }

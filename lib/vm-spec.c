@@ -17,7 +17,7 @@
 #include "vm-private.h"
 
 #define SPEC_VERSION 1
-#define SPEC_DEPTH 8
+#define SPEC_DEPTH   8
 
 static size_t count_files(const struct fr_vm *vm)
 {
@@ -38,7 +38,8 @@ static char *region_name(const struct fr_vm *vm, const struct fr_vm_ram *ram)
 	if (asprintf(&name, "%s.%s", vm->name, ram->id) < 0)
 		return NULL;
 	for (char *p = name; *p; p++)
-		if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", *p))
+		if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-",
+			    *p))
 			*p = '_';
 	return name;
 }
@@ -114,14 +115,14 @@ int fr_vm_spec(const struct fr_vm *vm, char **ret_json)
 	add_string(o, "cwd", vm->cwd);
 	add_string(o, "qmp", vm->qmp_path);
 	add_string(o, "machine", vm->machine);
-	add_string(o, "qemu", fr_qmp_version(vm->qmp));
+	add_string(o, "qemu", vm->qmp ? fr_qmp_version(vm->qmp) : "");
 	json_object_object_add(o, "running", json_object_new_boolean(vm->was_running));
 	json_object_object_add(o, "uid", json_object_new_int64(vm->uid));
 	json_object_object_add(o, "gid", json_object_new_int64(vm->gid));
 	json_object_object_add(o, "groups", groups);
 	json_object_object_add(o, "regions", regions);
-	*ret_json = regions ? strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
-								JSON_C_TO_STRING_NOSLASHESCAPE)) :
+	*ret_json = regions ? strdup(json_object_to_json_string_ext(
+				      o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)) :
 			      NULL;
 	json_object_put(o);
 	return *ret_json ? 0 : -ENOMEM;
@@ -131,7 +132,8 @@ int fr_vm_spec(const struct fr_vm *vm, char **ret_json)
 
 static int malformed(const char *what, struct fr_error *e)
 {
-	return fr_fail(e, FR_FAULT_DESCRIPTOR, EBADMSG, "VM's spec: %s is missing or malformed", what);
+	return fr_fail(e, FR_FAULT_DESCRIPTOR, EBADMSG, "VM's spec: %s is missing or malformed",
+		       what);
 }
 
 static int parse(const char *json, struct json_object **ret, struct fr_error *e)

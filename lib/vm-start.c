@@ -18,14 +18,14 @@
 #include "util.h"
 #include "vm-private.h"
 
-#define RETRY_MS 4			/* between attempts to connect */
+#define RETRY_MS       4 /* between attempts to connect */
 #define LOG_TAIL_BYTES 300
-#define KILL_MS 2000
+#define KILL_MS	       2000
 
 struct start {
 	const struct fr_ctx *ctx;
 	struct fr_vm *vm;
-	char **argv;			/* rewritten */
+	char **argv; /* rewritten */
 	char *log_path;
 	int log_fd;
 	pid_t child;
@@ -57,9 +57,9 @@ static int open_log(struct start *s, struct fr_error *e)
 	mkdir(dir, 0700);
 	s->log_fd = open(s->log_path,
 			 O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-	return s->log_fd < 0 ? fr_fail(e, FR_FAULT_SYSTEM, errno, "%s: %s", s->log_path,
-				       strerror(errno)) :
-			       0;
+	return s->log_fd < 0 ?
+		       fr_fail(e, FR_FAULT_SYSTEM, errno, "%s: %s", s->log_path, strerror(errno)) :
+		       0;
 }
 
 /* Last words of the VMM, on one line. */
@@ -131,7 +131,7 @@ static int launch(struct start *s, struct fr_error *e)
 		err = errno;
 	else
 		do {
-			n = read(report[0], &err, sizeof(err));	/* ends with a successful exec */
+			n = read(report[0], &err, sizeof(err)); /* ends with a successful exec */
 		} while (n < 0 && errno == EINTR);
 	close(report[0]);
 	return err ? fr_fail(e, FR_FAULT_VM, err, "VM %s: cannot start %s in %s: %s", s->vm->name,
@@ -152,9 +152,10 @@ static int connect_vmm(struct start *s, struct fr_error *e)
 		if (!r) {
 			fr_qmp_close(vm->qmp);
 			vm->qmp = NULL;
-			r = fr_fail(e, FR_FAULT_VM, EADDRINUSE,
-				    "VM %s: another process listens on %s: is the VM running already?",
-				    vm->name, vm->qmp_path);
+			r = fr_fail(
+				e, FR_FAULT_VM, EADDRINUSE,
+				"VM %s: another process listens on %s: is the VM running already?",
+				vm->name, vm->qmp_path);
 		}
 		if (waitpid(s->child, &status, WNOHANG) == s->child) {
 			s->child = -1;
@@ -185,8 +186,9 @@ static int set_up(struct fr_vm *vm, struct fr_error *e)
 {
 	int r = fr_vm_choose_capabilities(vm->qmp, &vm->capabilities, &vm->old_capabilities, e);
 
-	return r ? r : fr_qmp_command(vm->qmp, "migrate-set-capabilities",
-				      json_object_get(vm->capabilities), -1, NULL, e);
+	return r ? r :
+		   fr_qmp_command(vm->qmp, "migrate-set-capabilities",
+				  json_object_get(vm->capabilities), -1, NULL, e);
 }
 
 static int load_state(struct start *s, const void *state, size_t bytes, struct fr_error *e)
@@ -213,10 +215,10 @@ static int load_state(struct start *s, const void *state, size_t bytes, struct f
 		r = fr_vm_wait_migration(vm->qmp, vm->name, left_ms(s), status, e);
 	if (r || !strcmp(status, "completed"))
 		return r;
-	return !strcmp(status, "failed") ? -e->err :
-					   fr_fail(e, FR_FAULT_VM, EIO,
-						   "VM %s: loading its state ended as \"%s\"", vm->name,
-						   *status ? status : "none");
+	return !strcmp(status, "failed") ?
+		       -e->err :
+		       fr_fail(e, FR_FAULT_VM, EIO, "VM %s: loading its state ended as \"%s\"",
+			       vm->name, *status ? status : "none");
 }
 
 /* A QEMU that cannot load a state may end instead of answering. */
@@ -283,6 +285,14 @@ int fr_vm_start(const struct fr_ctx *ctx, const char *spec_json, const void *sta
 	r = fr_vm_parse_spec(spec_json, &s.vm, e);
 	if (r)
 		return r;
+	/* a second QEMU would take the socket away, and run on the same memory */
+	if (fr_qmp_listens(s.vm->qmp_path)) {
+		r = fr_fail(e, FR_FAULT_REFUSED, EADDRINUSE,
+			    "VM %s: a process listens on %s: is it running already?", s.vm->name,
+			    s.vm->qmp_path);
+		fr_vm_close(s.vm);
+		return r;
+	}
 	s.argv = fr_vm_argv_restart(s.vm->argv, s.vm->machine);
 	r = s.argv ? open_log(&s, e) : fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
 	if (!r)

@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * exec against a scripted kernel whose reboot(2) fails: whatever goes wrong, and
+ * wherever, pins, pages and the loaded image are given back.
+ *
+ * One tmpfs file is kept.  Its pages are in frames above 4 GiB; huge pages for the image
+ * are in clean memory, and remember their frame in their last bytes.
+ */
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "bootparams.h"
+#include "bytes.h"
+#include "fake-root.h"
+#include "kernel.h"
+#include "make-image.h"
+#include "ramap.h"
+#include "stage.h"
+#include "test.h"
+
+#define BOOT_ID	   "01234567-89ab-cdef-0011-223344556677\n"
+#define CLEAN_HUGE (GIB >> 21) /* first huge page that the script gives */
+#define FILE_PFN   (5 * GIB >> 12)
+#define OVERCOMMIT "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_overcommit_hugepages"
+
+struct script {
+	int pin_error_at, nr_pins, frames_error, load_error, reboot_error;
+	int pins, loads, unloads, reboots;
+	uint64_t nr_given;
+	bool loaded, pinned_at_reboot;
+	const uint8_t *page[512];
+	size_t nr_pages;
+	char stages[16][16];
+	int nr_stages;
+	const char *signal_at, *grow_at;
+	uint64_t hop;
+	size_t decoded_pages;
+};
+
+static struct fake_root root;
+static struct script script;
+static char path[64];
+static int fd;
+
+static int fake_huge_memfd(void *data)
+{
+	(void)data;
+	return memfd_create("fake", MFD_CLOEXEC);
+}
+
+static bool is_mapped(const void *addr)
+{
+	uint64_t entry = 0;
+	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+
+	assert_true(pagemap >= 0);
+	assert_int_equal(pread(pagemap, &entry, 8, (off_t)((uintptr_t)addr / 4096 * 8)), 8);
+	close(pagemap);
+	return entry >> 63;
+}
+
+static int fake_frames(void *data, const void *addr, size_t page_bytes, size_t nr, uint64_t *pfns)
+{
+	struct script *s = data;
+
+	if (s->frames_error)
+		return s->frames_error;
+	for (size_t i = 0; i < nr; i++) {
+		uint8_t *page = (uint8_t *)(uintptr_t)addr + i * page_bytes;
+		uint8_t *tag = page + page_bytes - 8;
+
+		if (page_bytes == FR_PAGE_BYTES) {
+			pfns[i] = is_mapped(page) ? FILE_PFN + i : FR_PFN_NONE;
+			continue;
+		}
+		if (!fr_get_le64(tag))
+			fr_put_le64(tag, CLEAN_HUGE + s->nr_given++);
+		pfns[i] = fr_get_le64(tag) << 9;
+		assert_true(s->nr_pages < 512);
+		s->page[s->nr_pages++] = page;
+	}
+	return 0;
+}
+
+static int fake_pin(void *data, const struct iovec *iov, unsigned int nr, void **ret_pin)
+{
+	struct script *s = data;
+
+	(void)iov;
+	assert_true(nr > 0);
+	if (++s->nr_pins == s->pin_error_at)
+		return -ENOMEM;
+	s->pins++;
+	*ret_pin = malloc(1);
+	return 0;
+}
+
+static void fake_unpin(void *data, void *pin)
+{
+	((struct script *)data)->pins--;
+	free(pin);
+}
+
+static int fake_kexec_load(void *data, uint64_t entry, unsigned long nr,
+			   const struct fr_kexec_segment *segments, unsigned long flags)
+{
+	struct script *s = data;
+
+	(void)entry;
+	(void)segments;
+	(void)flags;
+	if (!nr) {
+		s->unloads++;
+		s->loaded = false;
+		return 0;
+	}
+	if (s->load_error)
+		return s->load_error;
+	s->loads++;
+	s->loaded = true;
+	return 0;
+}
+
+/* The descriptor must be complete in memory that exec still owns. */
+static int fake_reboot(void *data)
+{
+	struct script *s = data;
+	struct fr_descriptor *d;
+	struct fr_error e;
+	uint64_t bytes;
+
+	s->reboots++;
+	s->pinned_at_reboot = s->pins > 0 && s->loaded;
+	for (size_t i = s->nr_pages; i-- && !s->hop;) {
+		if (memcmp(s->page[i], FR_MAGIC, 8))
+			continue;
+		bytes = fr_get_le64(s->page[i] + offsetof(struct fr_wire_header, total_bytes));
+		if (fr_descriptor_decode(s->page[i], bytes, &d, &e))
+			continue;
+		s->hop = d->hop;
+		assert_int_equal(d->nr_regions, 1);
+		s->decoded_pages = fr_extents_pages(&d->regions[0].extents);
+		assert_true(d->stamp[FR_STAMP_FREEZE] && d->stamp[FR_STAMP_STATE_SAVED]);
+		assert_true(d->stamp[FR_STAMP_SEALED] <= d->stamp[FR_STAMP_JUMP]);
+		assert_true(d->stamp[FR_STAMP_SEALED] >= d->stamp[FR_STAMP_FREEZE]);
+		fr_descriptor_free(d);
+	}
+	return s->reboot_error;
+}
+
+static void on_stage(void *data, const char *name)
+{
+	struct script *s = data;
+
+	snprintf(s->stages[s->nr_stages++], sizeof(s->stages[0]), "%s", name);
+	if (s->signal_at && !strcmp(s->signal_at, name))
+		raise(SIGTERM);
+	if (s->grow_at && !strcmp(s->grow_at, name))
+		assert_int_equal(pwrite(fd, "x", 1, 10 * 4096), 1);
+}
+
+static const struct fr_kernel_ops ops = {
+	.kexec_load = fake_kexec_load,
+	.reboot_kexec = fake_reboot,
+	.frames = fake_frames,
+	.huge_memfd = fake_huge_memfd,
+	.pin = fake_pin,
+	.unpin = fake_unpin,
+};
+static struct fr_ctx ctx = {.root = root.path,
+			    .ops = &ops,
+			    .ops_data = &script,
+			    .data = &script,
+			    .stage = on_stage};
+
+static void stage(void)
+{
+	static const uint8_t boot_id[16] =
+		"\x01\x23\x45\x67\x89\xab\xcd\xef\x00\x11\x22\x33\x44\x55\x66\x77";
+	struct bytes elf = make_elf(), bz;
+	struct fr_source source = {.spec = path, .name = MUTABLE("shm"), .path = path};
+	struct fr_region region = {.name = "shm",
+				   .kind = FR_KIND_SHMEM,
+				   .page_shift = 12,
+				   .size_bytes = 16 * 4096,
+				   .mode = S_IFREG | 0600,
+				   .path = path};
+	struct fr_descriptor d = {.hop = 7, .regions = &region, .nr_regions = 1};
+	struct fr_stage s = {.cmdline = MUTABLE("console=ttyS0"), .surveyed = &d};
+	struct fr_error e;
+
+	make_relocations(&elf, 1);
+	bz = make_bzimage(&elf, MAKE_GZIP);
+	assert_int_equal(fr_image_parse(bz.v, bz.n, 1234567, &s.image, &e), 0);
+	s.options = (struct fr_load_options){.kernel = "/boot/vmlinuz",
+					     .append = "console=ttyS0",
+					     .allow_unpatched = true,
+					     .sources = &source,
+					     .nr_sources = 1};
+	assert_int_equal(fr_ram_map_add(&d.ram, 0x1000, 0x9fc00, FR_E820_RAM, 0), 0);
+	assert_int_equal(fr_ram_map_add(&d.ram, 0x100000, 3 * GIB, FR_E820_RAM, 0), 0);
+	assert_int_equal(fr_ram_map_add(&d.ram, 4 * GIB, 8 * GIB, FR_E820_RAM, 0), 0);
+	assert_int_equal(fr_ram_map_add(&s.e820, 0x100000, 3 * GIB, FR_E820_RAM, 0), 0);
+	assert_int_equal(fr_extents_append(&region.extents, FILE_PFN, 4, 0), 0);
+	memcpy(s.boot_id, boot_id, 16);
+	if (fr_stage_write(&ctx, &s, &e))
+		fail_msg("%s", e.text);
+	fr_image_free(s.image);
+	fr_ram_map_clear(&d.ram);
+	fr_ram_map_clear(&s.e820);
+	fr_extents_clear(&region.extents);
+	free(elf.v);
+	free(bz.v);
+}
+
+static int make(void **state)
+{
+	struct boot_params bp = {.acpi_rsdp_addr = 0xf5aa0};
+	struct statfs fs;
+
+	(void)state;
+	memset(&script, 0, sizeof(script));
+	script.reboot_error = -EINVAL;
+	strcpy(path, "/dev/shm/fr-test-XXXXXX");
+	if (statfs("/dev/shm", &fs) || fs.f_type != TMPFS_MAGIC || (fd = mkstemp(path)) < 0)
+		return -1;
+	assert_int_equal(ftruncate(fd, 16 * 4096), 0);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pwrite(fd, "x", 1, i * 4096), 1);
+	fake_root_make(&root);
+	fake_root_write(&root, "/sys/kernel/boot_params/data", &bp, sizeof(bp));
+	fake_root_text(&root, "/sys/kernel/kexec_loaded", "0\n");
+	fake_root_text(&root, "/proc/cpuinfo", "flags\t: fpu\n");
+	fake_root_text(&root, "/proc/cmdline", "quiet\n");
+	fake_root_text(&root, "/proc/meminfo", "MemTotal: 7340032 kB\nMemAvailable: 6291456 kB\n");
+	fake_root_text(&root, "/proc/iomem",
+		       "00001000-0009fbff : System RAM\n"
+		       "00100000-bfffffff : System RAM\n"
+		       "100000000-1ffffffff : System RAM\n");
+	fake_root_text(&root, "/proc/sys/kernel/random/boot_id", BOOT_ID);
+	fake_root_text(&root, OVERCOMMIT, "7\n");
+	fake_root_text(&root, "/sys/kernel/mm/hugepages/hugepages-2048kB/surplus_hugepages", "0\n");
+	fake_root_text(&root, "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "0\n");
+	fake_root_text(&root, "/run/x", "");
+	stage();
+	return 0;
+}
+
+static int drop(void **state)
+{
+	(void)state;
+	close(fd);
+	unlink(path);
+	fake_root_remove(&root);
+	return 0;
+}
+
+static int count_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+static int run(struct fr_error *e)
+{
+	struct fr_exec_options o = {.no_sync = true};
+	int fds = count_fds(), r = fr_exec(&ctx, &o, e);
+	sigset_t mask;
+
+	assert_int_equal(script.pins, 0);
+	assert_false(script.loaded);
+	assert_int_equal(script.loads, script.unloads);
+	assert_string_equal(fake_root_line(&root, OVERCOMMIT), "7");
+	assert_int_equal(count_fds(), fds);
+	sigprocmask(SIG_BLOCK, NULL, &mask);
+	assert_false(sigismember(&mask, SIGTERM));
+	return r;
+}
+
+static void all_the_way(void **state)
+{
+	static const char *const stages[] = {"start",  "opened",  "pinned", "armed",  "guardian",
+					     "freeze", "stopped", "saved",  "sealed", "jump"};
+	struct fr_error e;
+
+	(void)state;
+	if (run(&e) != -EINVAL)
+		fail_msg("%s", e.text);
+	assert_int_equal(script.reboots, 1);
+	assert_true(script.pinned_at_reboot);
+	assert_int_equal(script.hop, 7);
+	assert_int_equal(script.decoded_pages, 4);
+	assert_int_equal(script.nr_stages, sizeof(stages) / sizeof(*stages));
+	for (int i = 0; i < script.nr_stages; i++)
+		assert_string_equal(script.stages[i], stages[i]);
+	/* and once more: nothing was left */
+	script.hop = 0;
+	script.nr_stages = 0;
+	assert_int_equal(run(&e), -EINVAL);
+}
+
+static void signals(void **state)
+{
+	static const char *const stages[] = {"start",  "opened",  "pinned", "armed",  "guardian",
+					     "freeze", "stopped", "saved",  "sealed", "jump"};
+	struct fr_error e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(stages) / sizeof(*stages); i++) {
+		script.signal_at = stages[i];
+		script.nr_stages = 0;
+		assert_int_equal(run(&e), -EINTR);
+		assert_int_equal(e.fault, FR_FAULT_INTERRUPTED);
+		assert_int_equal(script.nr_stages, i + 1);
+		assert_int_equal(script.reboots, 0);
+	}
+}
+
+/* A page that came after the survey is in the descriptor all the same. */
+static void changes_before_the_freeze(void **state)
+{
+	struct fr_error e;
+
+	(void)state;
+	script.grow_at = "guardian";
+	assert_int_equal(run(&e), -EINVAL);
+	assert_int_equal(script.reboots, 1);
+	assert_int_equal(script.loads, 2);
+	assert_int_equal(script.decoded_pages, 5);
+	assert_int_equal(script.nr_stages, 10);
+}
+
+static void failing_calls(void **state)
+{
+	struct fr_error e;
+
+	(void)state;
+	for (int i = 1; i <= 2; i++) {
+		script.pin_error_at = i;
+		script.nr_pins = script.nr_stages = 0;
+		assert_int_equal(run(&e), -ENOMEM);
+	}
+	script.pin_error_at = 0;
+	script.nr_stages = 0;
+	script.frames_error = -EPERM;
+	assert_int_equal(run(&e), -EPERM);
+	assert_int_equal(e.fault, FR_FAULT_PERMISSION);
+	script.frames_error = 0;
+	script.nr_stages = 0;
+	script.load_error = -EBUSY;
+	assert_int_equal(run(&e), -EBUSY);
+	assert_int_equal(script.reboots, 0);
+}
+
+static void another_boot(void **state)
+{
+	struct fr_error e;
+
+	(void)state;
+	fake_root_text(&root, "/proc/sys/kernel/random/boot_id",
+		       "11111111-89ab-cdef-0011-223344556677\n");
+	assert_int_equal(run(&e), -ESTALE);
+	assert_non_null(strstr(e.text, "another boot"));
+	assert_int_equal(fr_stage_remove(&ctx, &e), 0);
+	assert_int_equal(run(&e), -ENOENT);
+	assert_non_null(strstr(e.text, "run load first"));
+}
+
+static void vm_is_gone(void **state)
+{
+	struct fr_error e;
+	struct fr_stage *s;
+	struct fr_vm_arg vm = {.name = MUTABLE("web"), .qmp_path = MUTABLE("/nonexistent/qmp")};
+	struct fr_vm_arg *vms;
+	size_t nr;
+
+	(void)state;
+	assert_int_equal(fr_stage_read(&ctx, &s, &e), 0);
+	vms = s->options.vms;
+	nr = s->options.nr_vms;
+	s->options.vms = &vm;
+	s->options.nr_vms = 1;
+	s->options.force = true;
+	if (fr_stage_write(&ctx, s, &e))
+		fail_msg("%s", e.text);
+	s->options.vms = vms;
+	s->options.nr_vms = nr;
+	fr_stage_free(s);
+	assert_int_equal(run(&e), -ENOENT);
+	assert_non_null(strstr(e.text, "web"));
+	assert_int_equal(script.nr_stages, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(all_the_way, make, drop),
+		cmocka_unit_test_setup_teardown(signals, make, drop),
+		cmocka_unit_test_setup_teardown(changes_before_the_freeze, make, drop),
+		cmocka_unit_test_setup_teardown(failing_calls, make, drop),
+		cmocka_unit_test_setup_teardown(another_boot, make, drop),
+		cmocka_unit_test_setup_teardown(vm_is_gone, make, drop),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

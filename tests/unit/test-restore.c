@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Restore and release against a scripted /dev/fastrestart: the "kernel" sets the file's
+ * size, and the state of the region in sysfs.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "fake-root.h"
+#include "kernel.h"
+#include "ramap.h"
+#include "test.h"
+
+#define SIZE 10000
+
+struct script {
+	int error;
+	int restores, releases, stamps;
+	mode_t mode_then;
+};
+
+static struct fake_root root;
+static struct script script;
+static char dir[64], path[80];
+
+static void set_state(const char *name, const char *text)
+{
+	char file[256];
+
+	snprintf(file, sizeof(file), "/sys/kernel/fastrestart/regions/%s/state", name);
+	fake_root_text(&root, file, text);
+}
+
+static int fake_ioctl(void *data, int dev_fd, unsigned long request, struct fr_ioc_region *arg)
+{
+	struct script *s = data;
+	struct stat st;
+
+	assert_true(dev_fd >= 0);
+	assert_int_equal(arg->size, sizeof(*arg));
+	assert_int_equal(arg->flags | arg->reserved, 0);
+	if (request == FR_IOC_STAMP) {
+		s->stamps++;
+		return 0;
+	}
+	if (s->error)
+		return s->error;
+	if (request == FR_IOC_RELEASE) {
+		s->releases++;
+		set_state((char *)arg->name, "released\n");
+		return 0;
+	}
+	assert_int_equal(request, FR_IOC_RESTORE);
+	s->restores++;
+	if (arg->fd >= 0) {
+		assert_int_equal(fstat(arg->fd, &st), 0);
+		assert_int_equal(st.st_size, 0);
+		s->mode_then = st.st_mode & 07777;
+		assert_int_equal(ftruncate(arg->fd, SIZE), 0);
+	}
+	set_state((char *)arg->name, "restored\n");
+	return 0;
+}
+
+static const struct fr_kernel_ops ops = {.fastrestart_ioctl = fake_ioctl};
+static struct fr_ctx ctx = {.root = root.path, .ops = &ops, .ops_data = &script};
+
+static void fill_region(struct fr_region *g, const char *name, enum fr_kind kind, uint64_t pfn)
+{
+	static char zeros[SIZE];
+	XXH128_canonical_t digest;
+
+	XXH128_canonicalFromHash(&digest, XXH3_128bits(zeros, SIZE));
+	strcpy(g->name, name);
+	g->kind = kind;
+	g->page_shift = kind == FR_KIND_HUGETLB ? 21 : 12;
+	g->size_bytes = kind == FR_KIND_SHMEM ? SIZE : 2 * MIB;
+	g->path = strdup(kind == FR_KIND_RAW ? "" : kind == FR_KIND_SHMEM ? path : "/dev/shm/huge");
+	if (kind != FR_KIND_RAW) {
+		g->mode = S_IFREG | 0640;
+		g->uid = getuid();
+		g->gid = getgid();
+	}
+	if (kind == FR_KIND_SHMEM) {
+		g->digest_alg = FR_DIGEST_XXH3_128;
+		memcpy(g->digest, digest.digest, sizeof(g->digest));
+	}
+	assert_int_equal(fr_extents_append(&g->extents, pfn, kind == FR_KIND_SHMEM ? 3 : 512, 0),
+			 0);
+}
+
+static void make_descriptor(bool bad_digest)
+{
+	struct fr_descriptor *d = calloc(1, sizeof(*d));
+	struct fr_error e;
+	size_t bytes;
+	void *p;
+
+	d->hop = 1;
+	assert_int_equal(fr_ram_map_add(&d->ram, 0x100000, 4 * GIB, FR_E820_RAM, 0), 0);
+	d->nr_regions = 3;
+	d->regions = calloc(3, sizeof(*d->regions));
+	fill_region(&d->regions[0], "shm", FR_KIND_SHMEM, 0x10000);
+	fill_region(&d->regions[1], "huge", FR_KIND_HUGETLB, 0x20000);
+	fill_region(&d->regions[2], "raw", FR_KIND_RAW, 0x200000);
+	d->regions[0].digest[0] ^= bad_digest;
+	bytes = fr_descriptor_bytes(d);
+	p = calloc(1, bytes);
+	assert_int_equal(fr_descriptor_encode(d, p, bytes, &e), 0);
+	fake_root_write(&root, "/sys/kernel/fastrestart/descriptor", p, bytes);
+	free(p);
+	fr_descriptor_free(d);
+}
+
+static int make(void **state)
+{
+	struct statfs fs;
+
+	(void)state;
+	memset(&script, 0, sizeof(script));
+	strcpy(dir, "/dev/shm/fr-test-XXXXXX");
+	if (statfs("/dev/shm", &fs) || fs.f_type != TMPFS_MAGIC || !mkdtemp(dir))
+		return -1;
+	snprintf(path, sizeof(path), "%s/sub/file", dir);
+	fake_root_make(&root);
+	fake_root_text(&root, "/sys/kernel/fastrestart/versions", "1 1\n");
+	fake_root_text(&root, "/sys/kernel/fastrestart/status", "accepted\n");
+	fake_root_text(&root, "/dev/fastrestart", "");
+	mkdir(root.path, 0700);
+	fake_root_text(&root, "/run/x", "");
+	make_descriptor(false);
+	set_state("shm", "kept\n");
+	set_state("huge", "kept\n");
+	set_state("raw", "kept\n");
+	return 0;
+}
+
+static int drop(void **state)
+{
+	struct fake_root d;
+
+	(void)state;
+	snprintf(d.path, sizeof(d.path), "%s", dir);
+	fake_root_remove(&d);
+	fake_root_remove(&root);
+	return 0;
+}
+
+static int restore(const char *name, struct fr_error *e)
+{
+	char *names[] = {MUTABLE(name)};
+	struct fr_restore_options o = {.names = names, .nr_names = 1, .verify = true};
+
+	return fr_restore(&ctx, &o, e);
+}
+
+static mode_t mode_of(const char *file)
+{
+	struct stat st;
+
+	return lstat(file, &st) ? 0 : st.st_mode & 07777;
+}
+
+static void gives_back_a_file(void **state)
+{
+	struct fr_error e;
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(restore("shm", &e), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode, S_IFREG | 0640);
+	assert_int_equal(st.st_size, SIZE);
+	assert_int_equal(script.mode_then, S_ISVTX);
+	assert_true(script.stamps > 0);
+	assert_int_equal(restore("shm", &e), -ESTALE);
+	assert_int_equal(restore("raw", &e), 0);
+	assert_int_equal(script.restores, 2);
+}
+
+static void path_exists(void **state)
+{
+	struct fr_error e;
+
+	(void)state;
+	*strrchr(path, '/') = '\0';
+	assert_int_equal(mkdir(path, 0755), 0);
+	path[strlen(path)] = '/';
+	close(open(path, O_CREAT | O_WRONLY, 0600));
+	assert_int_equal(restore("shm", &e), -EEXIST);
+	assert_non_null(strstr(e.text, path));
+	assert_int_equal(mode_of(path), 0600);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("/etc/passwd", path), 0);
+	assert_int_equal(restore("shm", &e), -EEXIST);
+	assert_int_equal(script.restores, 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(restore("shm", &e), 0);
+}
+
+static void failure_leaves_nothing(void **state)
+{
+	static const int errors[] = {ENOSPC, ENOMEM, EINTR,	  EBUSY,
+				     ENOENT, ESTALE, EMEDIUMTYPE, EIO};
+	struct fr_error e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(errors) / sizeof(*errors); i++) {
+		script.error = -errors[i];
+		assert_int_equal(restore("shm", &e), -errors[i]);
+		assert_non_null(strstr(e.text, "shm"));
+		assert_int_equal(access(path, F_OK), -1);
+	}
+	script.error = 0;
+	assert_int_equal(restore("shm", &e), 0);
+}
+
+/* kill -9 before the kernel gave the memory, and after */
+static void killed_ones_are_taken_over(void **state)
+{
+	struct fr_error e;
+	int fd;
+
+	(void)state;
+	*strrchr(path, '/') = '\0';
+	assert_int_equal(mkdir(path, 0755), 0);
+	path[strlen(path)] = '/';
+	close(open(path, O_CREAT | O_WRONLY, S_ISVTX));
+	assert_int_equal(restore("shm", &e), 0);
+	assert_int_equal(script.restores, 1);
+	assert_int_equal(mode_of(path), 0640);
+	assert_int_equal(unlink(path), 0);
+
+	fd = open(path, O_CREAT | O_RDWR, S_ISVTX);
+	assert_int_equal(ftruncate(fd, SIZE), 0);
+	close(fd);
+	assert_int_equal(restore("shm", &e), 0);
+	assert_int_equal(script.restores, 1);
+	assert_int_equal(mode_of(path), 0640);
+}
+
+static void wrong_file_system(void **state)
+{
+	struct fr_restore_options o = {.all = true, .directory = "/proc/self", .verify = true};
+	struct fr_error e;
+
+	(void)state;
+	assert_int_equal(restore("huge", &e), -EMEDIUMTYPE);
+	assert_non_null(strstr(e.text, "pagesize=2048K"));
+	assert_int_equal(fr_restore(&ctx, &o, &e), -EMEDIUMTYPE);
+	assert_int_equal(script.restores, 1); /* the raw one */
+}
+
+static void others_go_on(void **state)
+{
+	struct fr_restore_options o = {.all = true, .verify = true};
+	struct fr_error e;
+
+	(void)state;
+	assert_int_equal(fr_restore(&ctx, &o, &e), -EMEDIUMTYPE);
+	assert_non_null(strstr(e.text, "huge"));
+	assert_int_equal(script.restores, 2);
+	assert_int_equal(mode_of(path), 0640);
+}
+
+static void to_another_directory(void **state)
+{
+	char *names[] = {MUTABLE("shm")};
+	struct fr_restore_options o = {.names = names, .nr_names = 1, .directory = dir};
+	char there[128];
+
+	(void)state;
+	assert_int_equal(fr_restore(&ctx, &o, NULL), 0);
+	snprintf(there, sizeof(there), "%s/file", dir);
+	assert_int_equal(mode_of(there), 0640);
+}
+
+static void mismatch(void **state)
+{
+	struct fr_error e;
+
+	(void)state;
+	make_descriptor(true);
+	assert_int_equal(restore("shm", &e), -EBADMSG);
+	assert_int_equal(e.fault, FR_FAULT_MISMATCH);
+	assert_int_equal(mode_of(path), 0640); /* the memory is there all the same */
+}
+
+static void unknown_names(void **state)
+{
+	struct fr_error e;
+
+	(void)state;
+	assert_int_equal(restore("nothing", &e), -ENOENT);
+	assert_int_equal(e.fault, FR_FAULT_NOT_FOUND);
+	assert_int_equal(restore("../../etc", &e), -ENOENT);
+	set_state("shm", "releasing\n");
+	assert_int_equal(restore("shm", &e), -EBUSY);
+	assert_int_equal(script.restores, 0);
+}
+
+static void unpatched_kernel(void **state)
+{
+	struct fr_error e;
+	char file[256];
+
+	(void)state;
+	snprintf(file, sizeof(file), "%s/sys/kernel/fastrestart/versions", root.path);
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(restore("shm", &e), -ENOSYS);
+	assert_non_null(strstr(e.text, "stays kept"));
+}
+
+static void release(void **state)
+{
+	char *names[] = {MUTABLE("huge"), MUTABLE("shm")}, *bad[] = {MUTABLE("a/b")};
+	struct fr_error e;
+
+	(void)state;
+	assert_int_equal(fr_release(&ctx, names, 2, &e), 0);
+	assert_int_equal(script.releases, 2);
+	assert_int_equal(fr_release(&ctx, bad, 1, &e), -EINVAL);
+	script.error = -ESTALE;
+	assert_int_equal(fr_release(&ctx, names, 1, &e), -ESTALE);
+	assert_int_equal(restore("huge", &e), -ESTALE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(gives_back_a_file, make, drop),
+		cmocka_unit_test_setup_teardown(path_exists, make, drop),
+		cmocka_unit_test_setup_teardown(failure_leaves_nothing, make, drop),
+		cmocka_unit_test_setup_teardown(killed_ones_are_taken_over, make, drop),
+		cmocka_unit_test_setup_teardown(wrong_file_system, make, drop),
+		cmocka_unit_test_setup_teardown(others_go_on, make, drop),
+		cmocka_unit_test_setup_teardown(to_another_directory, make, drop),
+		cmocka_unit_test_setup_teardown(mismatch, make, drop),
+		cmocka_unit_test_setup_teardown(unknown_names, make, drop),
+		cmocka_unit_test_setup_teardown(unpatched_kernel, make, drop),
+		cmocka_unit_test_setup_teardown(release, make, drop),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* QEMU's command line rewritten for a restart, and the spec that carries it. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "test.h"
+#include "vm-private.h"
+
+#define MACHINE "pc-q35-7.2"
+
+static void becomes(const char *const *argv, const char *const *want)
+{
+	char **got = fr_vm_argv_restart((char *const *)(uintptr_t)argv, MACHINE);
+	size_t i;
+
+	assert_non_null(got);
+	for (i = 0; want[i]; i++) {
+		assert_non_null(got[i]);
+		assert_string_equal(got[i], want[i]);
+	}
+	assert_null(got[i]);
+	fr_strv_free(got);
+}
+
+#define BECOMES(from, to) becomes((const char *const[])from, (const char *const[])to)
+#define L(...)                    \
+	{                         \
+		__VA_ARGS__, NULL \
+	}
+
+static void rewrites(void **state)
+{
+	(void)state;
+	BECOMES(L("qemu"), L("qemu", "-incoming", "defer"));
+	BECOMES(L("qemu", "-S", "-daemonize", "-incoming", "tcp:0:1", "-loadvm", "x", "-m", "1G"),
+		L("qemu", "-m", "1G", "-incoming", "defer"));
+	BECOMES(L("qemu", "--incoming", "defer", "--S"), L("qemu", "-incoming", "defer"));
+	/* a value that looks like an option stays, and so does one at the end */
+	BECOMES(L("qemu", "-name", "x", "-append"),
+		L("qemu", "-name", "x", "-append", "-incoming", "defer"));
+	BECOMES(L("-S"), L("-S", "-incoming", "defer"));
+	BECOMES(L("qemu", "-incoming"), L("qemu", "-incoming", "defer"));
+}
+
+static void rewrites_prealloc(void **state)
+{
+	(void)state;
+	BECOMES(L("q", "-object", "memory-backend-file,id=m,prealloc=on,share=on", "-mem-prealloc"),
+		L("q", "-object", "memory-backend-file,id=m,prealloc=off,share=on", "-incoming",
+		  "defer"));
+	BECOMES(L("q", "-object", "memory-backend-file,prealloc,x=y"),
+		L("q", "-object", "memory-backend-file,prealloc=off,x=y", "-incoming", "defer"));
+	BECOMES(L("q", "-object", "memory-backend-file,id=m,prealloc-threads=4"),
+		L("q", "-object", "memory-backend-file,id=m,prealloc-threads=4", "-incoming",
+		  "defer"));
+	BECOMES(L("q", "-object",
+		  "{\"qom-type\":\"memory-backend-file\",\"mem-path\":\"/a/b\",\"prealloc\":true}"),
+		L("q", "-object",
+		  "{\"qom-type\":\"memory-backend-file\",\"mem-path\":\"/a/b\",\"prealloc\":false}",
+		  "-incoming", "defer"));
+	BECOMES(L("q", "-object", "{broken"), L("q", "-object", "{broken", "-incoming", "defer"));
+}
+
+static void rewrites_machine(void **state)
+{
+	(void)state;
+	BECOMES(L("q", "-M", "q35,memory-backend=m"),
+		L("q", "-M", MACHINE ",memory-backend=m", "-incoming", "defer"));
+	BECOMES(L("q", "-machine", "type=q35,accel=kvm"),
+		L("q", "-machine", "type=" MACHINE ",accel=kvm", "-incoming", "defer"));
+	BECOMES(L("q", "-machine", "accel=kvm"),
+		L("q", "-machine", "accel=kvm", "-incoming", "defer"));
+}
+
+static void refused(const char *const *argv, const char *named)
+{
+	struct fr_error e;
+	int r = fr_vm_argv_check("v", (char *const *)(uintptr_t)argv, &e);
+
+	assert_int_equal(r, named ? -EOPNOTSUPP : 0);
+	if (named)
+		assert_non_null(strstr(e.text, named));
+}
+
+#define REFUSED(argv, named) refused((const char *const[])argv, named)
+
+static void refuses_fds(void **state)
+{
+	(void)state;
+	REFUSED(L("q", "-netdev", "tap,id=n,fd=25"), "fd=25");
+	REFUSED(L("q", "-netdev", "tap,vhostfds=3:4"), "vhostfds");
+	REFUSED(L("q", "-chardev", "{\"fd\":\"3\"}"), "-chardev");
+	REFUSED(L("q", "-add-fd", "fd=3,set=1"), "-add-fd");
+	REFUSED(L("q", "-snapshot"), "-snapshot");
+	REFUSED(L("q", "-netdev", "user,id=fd", "-name", "fd=1", "-S"), NULL);
+}
+
+/* ------------------------------------------------------------------------------- spec */
+
+static char *make_spec(void)
+{
+	struct fr_vm_ram ram[] = {{MUTABLE("m0"), MUTABLE("/dev/hugepages/a"), false},
+				  {MUTABLE("m1"), MUTABLE("/dev/hugepages/a"), true},
+				  {MUTABLE("dimm/1"), MUTABLE("/dev/shm/b"), false}};
+	char *argv[] = {MUTABLE("qemu"), MUTABLE("-m"), MUTABLE("1G \"x\"\n"), NULL};
+	gid_t groups[] = {5, 6};
+	struct fr_vm vm = {.name = MUTABLE("web"),
+			   .qmp_path = MUTABLE("/run/web.qmp"),
+			   .exe = MUTABLE("/usr/bin/qemu"),
+			   .cwd = MUTABLE("/"),
+			   .machine = MUTABLE(MACHINE),
+			   .ram = ram,
+			   .nr_ram = 3,
+			   .argv = argv,
+			   .argc = 3,
+			   .uid = 7,
+			   .gid = 8,
+			   .groups = groups,
+			   .nr_groups = 2,
+			   .was_running = true};
+	struct fr_source *s;
+	size_t nr;
+	char *json;
+
+	assert_int_equal(fr_vm_sources(&vm, &s, &nr), 0);
+	assert_int_equal(nr, 2);
+	assert_string_equal(s[0].name, "web.m0");
+	assert_string_equal(s[1].name, "web.dimm_1");
+	assert_string_equal(s[1].path, "/dev/shm/b");
+	for (size_t i = 0; i < nr; i++) {
+		free(s[i].name);
+		free(s[i].path);
+		free(s[i].spec);
+	}
+	free(s);
+	assert_int_equal(fr_vm_spec(&vm, &json), 0);
+	return json;
+}
+
+static void spec_round_trip(void **state)
+{
+	char *json = make_spec(), **names;
+	struct fr_error e;
+	struct fr_vm *vm;
+	size_t nr;
+
+	(void)state;
+	assert_int_equal(fr_vm_parse_spec(json, &vm, &e), 0);
+	assert_string_equal(vm->argv[2], "1G \"x\"\n");
+	assert_int_equal(vm->argc, 3);
+	assert_int_equal(vm->uid, 7);
+	assert_int_equal(vm->groups[1], 6);
+	assert_true(vm->was_running);
+	fr_vm_close(vm);
+	assert_int_equal(fr_vm_spec_regions(json, &names, &nr, &e), 0);
+	assert_int_equal(nr, 2);
+	assert_string_equal(names[0], "web.m0");
+	fr_strv_free(names);
+	free(json);
+}
+
+/* The spec comes out of a descriptor: replace one member at a time. */
+static void hostile_specs(void **state)
+{
+	static const char *const bad[][2] = {
+		{"version", "2"},    {"version", "\"1\""},   {"name", "\"../x\""},
+		{"name", "\"a/b\""}, {"name", "5"},	     {"exe", "\"qemu\""},
+		{"cwd", "\"\""},     {"qmp", "\"web.qmp\""}, {"argv", "[]"},
+		{"argv", "[1]"},     {"argv", "{}"},	     {"argv", "[\"a\", null]"},
+		{"uid", "-1"},	     {"uid", "4294967295"},  {"uid", "\"0\""},
+		{"gid", "null"},     {"groups", "[true]"},   {"groups", "7"},
+	};
+	char *json = make_spec();
+	struct fr_error e;
+	struct fr_vm *vm;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		struct json_object *o = json_tokener_parse(json);
+
+		json_object_object_add(o, bad[i][0], json_tokener_parse(bad[i][1]));
+		assert_int_equal(fr_vm_parse_spec(json_object_to_json_string(o), &vm, &e),
+				 -EBADMSG);
+		assert_int_equal(e.fault, FR_FAULT_DESCRIPTOR);
+		json_object_put(o);
+	}
+	assert_int_equal(fr_vm_parse_spec("", &vm, &e), -EBADMSG);
+	assert_int_equal(fr_vm_parse_spec("[[[[[[[[[[[[[[[[", &vm, &e), -EBADMSG);
+	free(json);
+}
+
+static void hostile_regions(void **state)
+{
+	static const char *const bad[] = {
+		"{\"version\":1}",
+		"{\"version\":1,\"regions\":[]}",
+		"{\"version\":1,\"regions\":[{}]}",
+		"{\"version\":1,\"regions\":[7]}",
+		"{\"version\":1,\"regions\":[{\"name\":\"a\"},{\"name\":\"../b\"}]}",
+	};
+	struct fr_error e;
+	char **names;
+	size_t nr;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_int_equal(fr_vm_spec_regions(bad[i], &names, &nr, &e), -EBADMSG);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rewrites),	    cmocka_unit_test(rewrites_prealloc),
+		cmocka_unit_test(rewrites_machine), cmocka_unit_test(refuses_fds),
+		cmocka_unit_test(spec_round_trip),  cmocka_unit_test(hostile_specs),
+		cmocka_unit_test(hostile_regions),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
