@@ -19,9 +19,9 @@
 #define CRASH_LOW_BYTES (256ull << 20)
 
 enum policy {
-	POLICY_CONTRADICTS,	/* dropped, or refused */
-	POLICY_TAKES_MEMORY,	/* dropped, or counted */
-	POLICY_STALE,		/* dropped, or taken as it is */
+	POLICY_CONTRADICTS,  /* dropped, or refused */
+	POLICY_TAKES_MEMORY, /* dropped, or counted */
+	POLICY_STALE,	     /* dropped, or taken as it is */
 };
 
 static const struct rule {
@@ -29,16 +29,16 @@ static const struct rule {
 	enum policy policy;
 	const char *why;
 } rules[] = {
-	{ "mem", POLICY_CONTRADICTS, "would cut the RAM map that comes with kept memory" },
-	{ "memmap", POLICY_CONTRADICTS,
-	  "would change the RAM map that comes with kept memory, which has carve-outs that are kept" },
-	{ "elfcorehdr", POLICY_CONTRADICTS, "is for a crash dump's kernel" },
-	{ "kexec_jump_back_entry", POLICY_CONTRADICTS, "is for a kernel that is jumped back to" },
-	{ "hugepages", POLICY_TAKES_MEMORY,
-	  "would take clean memory: kept huge pages come back with their files, grow the pool later" },
-	{ "hugepagesz", POLICY_TAKES_MEMORY, NULL },	/* goes with hugepages= */
-	{ "hugetlb_cma", POLICY_TAKES_MEMORY, "would take clean memory" },
-	{ "lpj", POLICY_STALE, "is measured by each kernel, or handed over by the running one" },
+	{"mem", POLICY_CONTRADICTS, "would cut the RAM map that comes with kept memory"},
+	{"memmap", POLICY_CONTRADICTS,
+	 "would change the RAM map that comes with kept memory, which has carve-outs that are kept"},
+	{"elfcorehdr", POLICY_CONTRADICTS, "is for a crash dump's kernel"},
+	{"kexec_jump_back_entry", POLICY_CONTRADICTS, "is for a kernel that is jumped back to"},
+	{"hugepages", POLICY_TAKES_MEMORY,
+	 "would take clean memory: kept huge pages come back with their files, grow the pool later"},
+	{"hugepagesz", POLICY_TAKES_MEMORY, NULL}, /* goes with hugepages= */
+	{"hugetlb_cma", POLICY_TAKES_MEMORY, "would take clean memory"},
+	{"lpj", POLICY_STALE, "is measured by each kernel, or handed over by the running one"},
 };
 
 /* The next word from *p on; its length, and *p behind it. 0 at the end. */
@@ -99,8 +99,9 @@ int fr_cmdline_policy(const char *cmdline, bool rewrite, char **ret_cmdline,
 				       "command line: %.*s %s: leave it out", (int)bytes, word,
 				       rule->why);
 		if (rule && rewrite) {
-			if (rule->why && fr_plan_warn(warn_into, "command line: dropped %.*s, which %s",
-						      (int)bytes, word, rule->why))
+			if (rule->why &&
+			    fr_plan_warn(warn_into, "command line: dropped %.*s, which %s",
+					 (int)bytes, word, rule->why))
 				return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM,
 					       "command line: out of memory");
 			continue;
@@ -150,7 +151,7 @@ static void count_crashkernel(const char *value, struct fr_cmdline_needs *n)
 		return;
 	}
 	if (*p == '-') {
-		for (bytes = 0; (p = strchr(p, ':')); ) {
+		for (bytes = 0; (p = strchr(p, ':'));) {
 			uint64_t one;
 
 			if (fr_parse_bytes(p + 1, &one, &p))
@@ -160,13 +161,14 @@ static void count_crashkernel(const char *value, struct fr_cmdline_needs *n)
 	}
 	n->crash_bytes = fr_max_u64(n->crash_bytes, bytes);
 	if (!n->crash_low_bytes)
-		n->crash_low_bytes = p && !strncmp(p, ",high", 5) ? CRASH_LOW_BYTES :
-								   fr_min_u64(bytes, CRASH_LOW_BYTES);
+		n->crash_low_bytes = p && !strncmp(p, ",high", 5) ?
+					     CRASH_LOW_BYTES :
+					     fr_min_u64(bytes, CRASH_LOW_BYTES);
 }
 
 void fr_cmdline_needs(const char *cmdline, struct fr_cmdline_needs *ret)
 {
-	struct fr_cmdline_needs n = { 0 };
+	struct fr_cmdline_needs n = {0};
 	uint64_t page_bytes = FR_HUGE_BYTES;
 	const char *p = cmdline, *word, *value, *end;
 	size_t bytes;
@@ -188,7 +190,8 @@ void fr_cmdline_needs(const char *cmdline, struct fr_cmdline_needs *ret)
 			count_crashkernel(value, &n);
 		}
 		/* two of the largest still fit */
-		n.huge_bytes = fr_min_u64(n.huge_bytes + fr_min_u64(more, FR_PHYS_LIMIT), FR_PHYS_LIMIT);
+		n.huge_bytes =
+			fr_min_u64(n.huge_bytes + fr_min_u64(more, FR_PHYS_LIMIT), FR_PHYS_LIMIT);
 	}
 	n.crash_bytes = fr_min_u64(n.crash_bytes, FR_PHYS_LIMIT);
 	n.crash_low_bytes = fr_min_u64(n.crash_low_bytes, FR_PHYS_LIMIT);
@@ -210,7 +213,7 @@ static int add_carve_out(const char *value, struct fr_ranges *r)
 
 int fr_cmdline_carve_outs(const char *cmdline, struct fr_ranges *ret)
 {
-	_cleanup_(fr_ranges_clear) struct fr_ranges out = { 0 };
+	_cleanup_(fr_ranges_clear) struct fr_ranges out = {0};
 	const char *p = cmdline, *word, *value;
 	size_t bytes;
 
@@ -227,6 +230,6 @@ int fr_cmdline_carve_outs(const char *cmdline, struct fr_ranges *ret)
 	}
 	fr_ranges_normalise(&out);
 	*ret = out;
-	out = (struct fr_ranges){ 0 };
+	out = (struct fr_ranges){0};
 	return 0;
 }

@@ -18,9 +18,9 @@
 
 #define HEADER_BYTES sizeof(struct fr_wire_header)
 #define CSUM_SEED    0
-#define LOW_PFN	     ((1ull << 20) >> FR_PAGE_SHIFT)	/* real mode's first MiB is never kept */
+#define LOW_PFN	     ((1ull << 20) >> FR_PAGE_SHIFT) /* real mode's first MiB is never kept */
 #define LIMIT_PFN    (FR_PHYS_LIMIT >> FR_PAGE_SHIFT)
-#define ALL_SEALS    0x3fu	/* F_SEAL_SEAL to F_SEAL_EXEC */
+#define ALL_SEALS    0x3fu /* F_SEAL_SEAL to F_SEAL_EXEC */
 #define TABLE_ALIGN  8u
 
 _Static_assert(sizeof(struct fr_wire_header) == 1024, "header");
@@ -40,24 +40,26 @@ static const struct table_rule {
 	uint32_t entry_bytes;
 	uint64_t max;
 } table_rules[FR_NR_TABLES] = {
-	[FR_TABLE_RAM] = { "RAM map", sizeof(struct fr_wire_ram), FR_MAX_RAM },
-	[FR_TABLE_REGION] = { "regions", sizeof(struct fr_wire_region), FR_MAX_REGIONS },
-	[FR_TABLE_EXTENT] = { "extents", sizeof(struct fr_wire_extent), FR_MAX_EXTENTS },
-	[FR_TABLE_POISON] = { "poisoned pages", sizeof(struct fr_wire_poison), FR_MAX_POISON },
-	[FR_TABLE_STRING] = { "strings", 1, FR_MAX_TOTAL_BYTES },
-	[FR_TABLE_BLOB] = { "blobs", sizeof(struct fr_wire_blob), FR_MAX_BLOBS },
-	[FR_TABLE_BLOBDATA] = { "blob data", 1, FR_MAX_TOTAL_BYTES },
-	[FR_TABLE_SPARE] = { "spare", 0, 0 },
+	[FR_TABLE_RAM] = {"RAM map", sizeof(struct fr_wire_ram), FR_MAX_RAM},
+	[FR_TABLE_REGION] = {"regions", sizeof(struct fr_wire_region), FR_MAX_REGIONS},
+	[FR_TABLE_EXTENT] = {"extents", sizeof(struct fr_wire_extent), FR_MAX_EXTENTS},
+	[FR_TABLE_POISON] = {"poisoned pages", sizeof(struct fr_wire_poison), FR_MAX_POISON},
+	[FR_TABLE_STRING] = {"strings", 1, FR_MAX_TOTAL_BYTES},
+	[FR_TABLE_BLOB] = {"blobs", sizeof(struct fr_wire_blob), FR_MAX_BLOBS},
+	[FR_TABLE_BLOBDATA] = {"blob data", 1, FR_MAX_TOTAL_BYTES},
+	[FR_TABLE_SPARE] = {"spare", 0, 0},
 };
 
 /* One field of a wire struct at @p, converted. */
-#define GET32(p, type, field)	     fr_get_le32((const uint8_t *)(p) + offsetof(struct type, field))
-#define GET64(p, type, field)	     fr_get_le64((const uint8_t *)(p) + offsetof(struct type, field))
-#define PUT32(p, type, field, value) fr_put_le32((uint8_t *)(p) + offsetof(struct type, field), value)
-#define PUT64(p, type, field, value) fr_put_le64((uint8_t *)(p) + offsetof(struct type, field), value)
+#define GET32(p, type, field) fr_get_le32((const uint8_t *)(p) + offsetof(struct type, field))
+#define GET64(p, type, field) fr_get_le64((const uint8_t *)(p) + offsetof(struct type, field))
+#define PUT32(p, type, field, value) \
+	fr_put_le32((uint8_t *)(p) + offsetof(struct type, field), value)
+#define PUT64(p, type, field, value) \
+	fr_put_le64((uint8_t *)(p) + offsetof(struct type, field), value)
 
-#define bad(e, ...)	fr_fail(e, FR_FAULT_DESCRIPTOR, EBADMSG, "descriptor: " __VA_ARGS__)
-#define no_memory(e)	fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "descriptor: out of memory")
+#define bad(e, ...)  fr_fail(e, FR_FAULT_DESCRIPTOR, EBADMSG, "descriptor: " __VA_ARGS__)
+#define no_memory(e) fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "descriptor: out of memory")
 
 static bool all_zero(const uint8_t *p, size_t bytes)
 {
@@ -76,7 +78,7 @@ void fr_region_clear(struct fr_region *r)
 		return;
 	free(r->path);
 	fr_extents_clear(&r->extents);
-	*r = (struct fr_region){ 0 };
+	*r = (struct fr_region){0};
 }
 
 void fr_descriptor_free(struct fr_descriptor *d)
@@ -190,8 +192,10 @@ static int check_ram(const struct fr_ram_map *m, struct fr_error *e)
 		const struct fr_ram *r = &m->v[i];
 
 		if (r->start >= r->end || r->end > FR_PHYS_LIMIT)
-			return bad(e, "RAM map entry %zu: 0x%" PRIx64 " to 0x%" PRIx64
-				   " is no range of physical memory", i, r->start, r->end);
+			return bad(e,
+				   "RAM map entry %zu: 0x%" PRIx64 " to 0x%" PRIx64
+				   " is no range of physical memory",
+				   i, r->start, r->end);
 		if (r->start < end)
 			return bad(e, "RAM map entry %zu: overlaps or is not sorted", i);
 		if (!r->type)
@@ -215,7 +219,8 @@ static int check_kind(const struct fr_region *r, struct fr_error *e)
 		break;
 	case FR_KIND_HUGETLB:
 		if (r->page_shift != 21 && r->page_shift != 30)
-			return bad(e, "region %s: huge pages of 2^%u bytes", r->name, r->page_shift);
+			return bad(e, "region %s: huge pages of 2^%u bytes", r->name,
+				   r->page_shift);
 		break;
 	default:
 		return bad(e, "region %s: unknown kind %u", r->name, (unsigned int)r->kind);
@@ -224,8 +229,8 @@ static int check_kind(const struct fr_region *r, struct fr_error *e)
 	if (r->size_bytes > INT64_MAX - page_bytes)
 		return bad(e, "region %s: absurd size", r->name);
 	if (r->kind != FR_KIND_SHMEM && r->size_bytes % page_bytes)
-		return bad(e, "region %s: %" PRIu64 " bytes are no whole number of its pages", r->name,
-			   r->size_bytes);
+		return bad(e, "region %s: %" PRIu64 " bytes are no whole number of its pages",
+			   r->name, r->size_bytes);
 	return 0;
 }
 
@@ -265,15 +270,18 @@ static int check_extents(const struct fr_region *r, struct fr_error *e)
 		if (!x->nr_pages)
 			return bad(e, "region %s: extent %zu is empty", r->name, i);
 		if (x->start_pfn >= LIMIT_PFN || x->nr_pages > LIMIT_PFN - x->start_pfn)
-			return bad(e, "region %s: extent %zu is beyond physical memory", r->name, i);
+			return bad(e, "region %s: extent %zu is beyond physical memory", r->name,
+				   i);
 		if (x->start_pfn < LOW_PFN)
 			return bad(e, "region %s: extent %zu is below 1 MiB", r->name, i);
 		if ((x->start_pfn | x->nr_pages | x->pgoff) & align)
-			return bad(e, "region %s: extent %zu is not aligned to its pages", r->name, i);
+			return bad(e, "region %s: extent %zu is not aligned to its pages", r->name,
+				   i);
 		if (x->pgoff < pgoff)
 			return bad(e, "region %s: extent %zu is out of order", r->name, i);
 		if (x->pgoff >= size_pages || x->nr_pages > size_pages - x->pgoff)
-			return bad(e, "region %s: extent %zu is beyond the end of the file", r->name, i);
+			return bad(e, "region %s: extent %zu is beyond the end of the file",
+				   r->name, i);
 		pgoff = x->pgoff + x->nr_pages;
 	}
 	return 0;
@@ -295,8 +303,8 @@ static int check_regions(const struct fr_descriptor *d, struct fr_error *e)
 		extents += d->regions[i].extents.nr;
 	}
 	if (extents > FR_MAX_EXTENTS)
-		return bad(e, "%" PRIu64 " extents: at most %u fit: keep fewer or larger pages", extents,
-			   FR_MAX_EXTENTS);
+		return bad(e, "%" PRIu64 " extents: at most %u fit: keep fewer or larger pages",
+			   extents, FR_MAX_EXTENTS);
 	return 0;
 }
 
@@ -315,7 +323,7 @@ static int compare_runs(const void *pa, const void *pb)
 /* All extents are disjoint, and those of files are RAM. */
 static int check_frames(const struct fr_descriptor *d, struct fr_error *e)
 {
-	_cleanup_(fr_ranges_clear) struct fr_ranges ram = { 0 };
+	_cleanup_(fr_ranges_clear) struct fr_ranges ram = {0};
 	_cleanup_free_ struct frame_run *runs = NULL;
 	size_t nr = 0, n = 0, at = 0;
 	bool sorted = true;
@@ -331,8 +339,8 @@ static int check_frames(const struct fr_descriptor *d, struct fr_error *e)
 		for (size_t j = 0; j < r->extents.nr; j++, n++) {
 			const struct fr_extent *x = &r->extents.v[j];
 
-			runs[n] = (struct frame_run){ x->start_pfn, x->start_pfn + x->nr_pages,
-						      r->kind == FR_KIND_RAW };
+			runs[n] = (struct frame_run){x->start_pfn, x->start_pfn + x->nr_pages,
+						     r->kind == FR_KIND_RAW};
 			sorted &= !n || runs[n - 1].start_pfn <= runs[n].start_pfn;
 		}
 	}
@@ -416,13 +424,13 @@ static void lay_out(const struct fr_descriptor *d, struct layout *l)
 {
 	uint64_t offset = HEADER_BYTES;
 
-	*l = (struct layout){ .nr = {
-		[FR_TABLE_RAM] = d->ram.nr,
-		[FR_TABLE_REGION] = d->nr_regions,
-		[FR_TABLE_POISON] = d->nr_poison,
-		[FR_TABLE_STRING] = d->nr_regions ? 1 : 0,	/* "" comes first */
-		[FR_TABLE_BLOB] = d->nr_blobs,
-	} };
+	*l = (struct layout){.nr = {
+				     [FR_TABLE_RAM] = d->ram.nr,
+				     [FR_TABLE_REGION] = d->nr_regions,
+				     [FR_TABLE_POISON] = d->nr_poison,
+				     [FR_TABLE_STRING] = d->nr_regions ? 1 : 0, /* "" comes first */
+				     [FR_TABLE_BLOB] = d->nr_blobs,
+			     }};
 	for (size_t i = 0; i < d->nr_regions; i++) {
 		l->nr[FR_TABLE_EXTENT] += d->regions[i].extents.nr;
 		l->nr[FR_TABLE_STRING] += string_bytes(&d->regions[i]);
@@ -521,7 +529,7 @@ static void put_regions(const struct fr_descriptor *d, const struct layout *l, u
 		put_region(r, extent, bytes ? string : 0,
 			   p + l->offset[FR_TABLE_REGION] + i * sizeof(struct fr_wire_region));
 		put_extents(&r->extents, p + l->offset[FR_TABLE_EXTENT] +
-					 extent * sizeof(struct fr_wire_extent));
+						 extent * sizeof(struct fr_wire_extent));
 		if (bytes)
 			memcpy(p + l->offset[FR_TABLE_STRING] + string, r->path, bytes);
 		extent += r->extents.nr;
@@ -592,8 +600,11 @@ static int get_header(const uint8_t *p, size_t size, struct fr_descriptor *d, st
 		return bad(e, "wrong magic: this is no descriptor");
 	version = GET32(p, fr_wire_header, version);
 	if (version != FR_VERSION)
-		return bad(e, "version %" PRIu32 ", and this command reads version %u: use one of the release that wrote it",
-			   version, FR_VERSION);
+		return bad(
+			e,
+			"version %" PRIu32
+			", and this command reads version %u: use one of the release that wrote it",
+			version, FR_VERSION);
 	if (GET32(p, fr_wire_header, header_bytes) != HEADER_BYTES)
 		return bad(e, "wrong header size");
 	if (GET64(p, fr_wire_header, header_csum) !=
@@ -604,7 +615,8 @@ static int get_header(const uint8_t *p, size_t size, struct fr_descriptor *d, st
 	    l->total_bytes > FR_MAX_TOTAL_BYTES)
 		return bad(e, "wrong total size");
 	if (l->total_bytes > size)
-		return bad(e, "cut off: %" PRIu64 " bytes, of which %zu are here", l->total_bytes, size);
+		return bad(e, "cut off: %" PRIu64 " bytes, of which %zu are here", l->total_bytes,
+			   size);
 	if (GET32(p, fr_wire_header, flags))
 		return bad(e, "unknown flags");
 	if (!all_zero(p + offsetof(struct fr_wire_header, reserved),
@@ -646,7 +658,8 @@ static int get_layout(const uint8_t *p, struct layout *l, struct fr_error *e)
 			return bad(e, "table of %s: wrong size of entries", rule->name);
 		if (offset % TABLE_ALIGN || offset < end || offset > l->total_bytes ||
 		    nr * rule->entry_bytes > l->total_bytes - offset)
-			return bad(e, "table of %s: not aligned, or not where it can be", rule->name);
+			return bad(e, "table of %s: not aligned, or not where it can be",
+				   rule->name);
 		l->offset[t] = offset;
 		l->nr[t] = nr;
 		end = offset + nr * rule->entry_bytes;
@@ -754,7 +767,8 @@ static int get_regions(const uint8_t *p, const struct layout *l, struct fr_descr
 		if ((nr && GET64(w, fr_wire_region, first_extent) != next) ||
 		    nr > l->nr[FR_TABLE_EXTENT] - next)
 			return bad(e, "region %s: its extents do not follow those before", r->name);
-		err = get_extents(extents + next * sizeof(struct fr_wire_extent), nr, &r->extents, e);
+		err = get_extents(extents + next * sizeof(struct fr_wire_extent), nr, &r->extents,
+				  e);
 		if (!err)
 			err = get_path(p + l->offset[FR_TABLE_STRING], l->nr[FR_TABLE_STRING],
 				       GET64(w, fr_wire_region, path), r, e);
@@ -809,7 +823,7 @@ int fr_descriptor_decode(const void *buf, size_t size, struct fr_descriptor **re
 			 struct fr_error *e)
 {
 	_cleanup_(descriptor_free_ptr) struct fr_descriptor *d = calloc(1, sizeof(*d));
-	struct layout l = { 0 };
+	struct layout l = {0};
 	const uint8_t *p = buf;
 	int err;
 

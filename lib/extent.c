@@ -23,7 +23,7 @@ int fr_extents_append(struct fr_extents *x, uint64_t start_pfn, uint64_t nr_page
 	if (!v)
 		return -ENOMEM;
 	x->v = v;
-	v[x->nr++] = (struct fr_extent){ start_pfn, nr_pages, pgoff };
+	v[x->nr++] = (struct fr_extent){start_pfn, nr_pages, pgoff};
 	return 0;
 }
 
@@ -47,5 +47,5 @@ void fr_extents_clear(struct fr_extents *x)
 		return;
 	if (!x->borrowed)
 		free(x->v);
-	*x = (struct fr_extents){ 0 };
+	*x = (struct fr_extents){0};
 }

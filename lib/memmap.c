@@ -16,22 +16,22 @@
 #include "plan.h"
 #include "util.h"
 
-#define TEXT_MAX_BYTES	(16u << 20)
-#define MAX_BLOCKS	(1u << 22)
+#define TEXT_MAX_BYTES (16u << 20)
+#define MAX_BLOCKS     (1u << 22)
 
 static const struct {
-	const char *name;		/* e820_type_to_string() of arch/x86/kernel/e820.c */
+	const char *name; /* e820_type_to_string() of arch/x86/kernel/e820.c */
 	uint32_t type;
 } type_names[] = {
-	{ "System RAM", FR_E820_RAM },
-	{ "Reserved", FR_E820_RESERVED },
-	{ "reserved", FR_E820_RESERVED },
-	{ "ACPI Tables", FR_E820_ACPI },
-	{ "ACPI Non-volatile Storage", FR_E820_NVS },
-	{ "Unusable memory", FR_E820_UNUSABLE },
-	{ "Persistent Memory", FR_E820_PMEM },
-	{ "Persistent Memory (legacy)", FR_E820_PRAM },
-	{ "Soft Reserved", (uint32_t)FR_E820_SOFT_RESERVED },
+	{"System RAM", FR_E820_RAM},
+	{"Reserved", FR_E820_RESERVED},
+	{"reserved", FR_E820_RESERVED},
+	{"ACPI Tables", FR_E820_ACPI},
+	{"ACPI Non-volatile Storage", FR_E820_NVS},
+	{"Unusable memory", FR_E820_UNUSABLE},
+	{"Persistent Memory", FR_E820_PMEM},
+	{"Persistent Memory (legacy)", FR_E820_PRAM},
+	{"Soft Reserved", (uint32_t)FR_E820_SOFT_RESERVED},
 };
 
 static int no_memory(struct fr_error *e)
@@ -44,7 +44,7 @@ static uint32_t type_of(const char *name)
 	for (size_t i = 0; i < FR_ARRAY_SIZE(type_names); i++)
 		if (!strcmp(type_names[i].name, name))
 			return type_names[i].type;
-	return FR_E820_RESERVED;	/* the safe side of what it could be */
+	return FR_E820_RESERVED; /* the safe side of what it could be */
 }
 
 static int read_text(const struct fr_ctx *ctx, const char *path, char **ret, struct fr_error *e)
@@ -56,14 +56,16 @@ static int read_text(const struct fr_ctx *ctx, const char *path, char **ret, str
 		return no_memory(e);
 	r = fr_read_file(full, TEXT_MAX_BYTES, ret, NULL);
 	if (r == -EACCES || r == -EPERM)
-		return fr_fail(e, FR_FAULT_PERMISSION, -r, "%s: %s: run as root", path, strerror(-r));
+		return fr_fail(e, FR_FAULT_PERMISSION, -r, "%s: %s: run as root", path,
+			       strerror(-r));
 	return r ? fr_fail(e, FR_FAULT_SYSTEM, -r, "%s: %s", path, strerror(-r)) : 0;
 }
 
 /* ----------------------------------------------------------------- /proc/iomem */
 
 /* One line, "START-END : NAME"; @ret_name points into it. */
-static bool parse_iomem_line(char *line, uint64_t *ret_start, uint64_t *ret_end, const char **ret_name)
+static bool parse_iomem_line(char *line, uint64_t *ret_start, uint64_t *ret_end,
+			     const char **ret_name)
 {
 	char *p;
 
@@ -81,7 +83,7 @@ static bool parse_iomem_line(char *line, uint64_t *ret_start, uint64_t *ret_end,
 
 int fr_iomem_parse(const char *text, const char *name, struct fr_ranges *ret, struct fr_error *e)
 {
-	_cleanup_(fr_ranges_clear) struct fr_ranges out = { 0 };
+	_cleanup_(fr_ranges_clear) struct fr_ranges out = {0};
 	_cleanup_free_ char *copy = strdup(text);
 	bool hidden = true;
 	char *rest = copy, *line;
@@ -105,11 +107,12 @@ int fr_iomem_parse(const char *text, const char *name, struct fr_ranges *ret, st
 			return no_memory(e);
 	}
 	if (hidden)
-		return fr_fail(e, FR_FAULT_PERMISSION, EPERM,
-			       "/proc/iomem: shows no addresses without CAP_SYS_ADMIN: run as root");
+		return fr_fail(
+			e, FR_FAULT_PERMISSION, EPERM,
+			"/proc/iomem: shows no addresses without CAP_SYS_ADMIN: run as root");
 	fr_ranges_normalise(&out);
 	*ret = out;
-	out = (struct fr_ranges){ 0 };
+	out = (struct fr_ranges){0};
 	return 0;
 }
 
@@ -173,9 +176,10 @@ static int read_firmware(const struct fr_ctx *ctx, struct fr_ram_map *m, struct 
 		return no_memory(e);
 	dir = opendir(path);
 	if (!dir)
-		return fr_fail(e, FR_FAULT_SYSTEM, errno,
-			       "/sys/firmware/memmap: %s: the running kernel needs CONFIG_FIRMWARE_MEMMAP",
-			       strerror(errno));
+		return fr_fail(
+			e, FR_FAULT_SYSTEM, errno,
+			"/sys/firmware/memmap: %s: the running kernel needs CONFIG_FIRMWARE_MEMMAP",
+			strerror(errno));
 	while (!err && (entry = readdir(dir))) {
 		char *end;
 		unsigned long n = strtoul(entry->d_name, &end, 10);
@@ -184,7 +188,8 @@ static int read_firmware(const struct fr_ctx *ctx, struct fr_ram_map *m, struct 
 			continue;
 		err = *end || m->nr >= FR_MAX_RAM ?
 			      fr_fail(e, FR_FAULT_SYSTEM, EPROTO,
-				      "/sys/firmware/memmap/%.32s: unexpected entry", entry->d_name) :
+				      "/sys/firmware/memmap/%.32s: unexpected entry",
+				      entry->d_name) :
 			      read_entry(ctx, n, m, e);
 	}
 	closedir(dir);
@@ -240,7 +245,8 @@ static bool numbered(const char *name, const char *prefix, uint64_t *ret)
 	return !*end;
 }
 
-static int read_node(const struct fr_ctx *ctx, uint64_t nid, struct nodes *nodes, struct fr_error *e)
+static int read_node(const struct fr_ctx *ctx, uint64_t nid, struct nodes *nodes,
+		     struct fr_error *e)
 {
 	_cleanup_free_ char *path = fr_path(ctx, "/sys/devices/system/node/node%" PRIu64, nid);
 	struct dirent *entry;
@@ -252,8 +258,9 @@ static int read_node(const struct fr_ctx *ctx, uint64_t nid, struct nodes *nodes
 		return no_memory(e);
 	dir = opendir(path);
 	if (!dir)
-		return fr_fail(e, FR_FAULT_SYSTEM, errno, "/sys/devices/system/node/node%" PRIu64 ": %s",
-			       nid, strerror(errno));
+		return fr_fail(e, FR_FAULT_SYSTEM, errno,
+			       "/sys/devices/system/node/node%" PRIu64 ": %s", nid,
+			       strerror(errno));
 	while (!err && (entry = readdir(dir))) {
 		struct block *v;
 
@@ -265,7 +272,7 @@ static int read_node(const struct fr_ctx *ctx, uint64_t nid, struct nodes *nodes
 			break;
 		}
 		nodes->v = v;
-		v[nodes->nr++] = (struct block){ number, (uint32_t)nid };
+		v[nodes->nr++] = (struct block){number, (uint32_t)nid};
 	}
 	closedir(dir);
 	return err;
@@ -296,9 +303,10 @@ static int read_nodes(const struct fr_ctx *ctx, struct nodes *nodes, struct fr_e
 	if (err)
 		return err;
 	if (!nodes->nr && nr_nodes > 1)
-		return fr_fail(e, FR_FAULT_REFUSED, ENOTSUP,
-			       "RAM map: the running kernel has %zu nodes, but does not say which memory is whose: it needs CONFIG_MEMORY_HOTPLUG",
-			       nr_nodes);
+		return fr_fail(
+			e, FR_FAULT_REFUSED, ENOTSUP,
+			"RAM map: the running kernel has %zu nodes, but does not say which memory is whose: it needs CONFIG_MEMORY_HOTPLUG",
+			nr_nodes);
 	if (!nodes->nr)
 		return 0;
 	err = read_text(ctx, "/sys/devices/system/memory/block_size_bytes", &size, e);
@@ -367,16 +375,16 @@ static int add_ram(struct fr_ram_map *m, uint64_t start, uint64_t end, const str
 /* What the running kernel has set aside from RAM, other than by memmap=. */
 static int read_set_aside(const struct fr_ctx *ctx, struct fr_ranges *ret, struct fr_error *e)
 {
-	static const char *const names[] = { "Reserved", "reserved", "ACPI Tables",
-					     "ACPI Non-volatile Storage" };
-	_cleanup_(fr_ranges_clear) struct fr_ranges all = { 0 }, carved = { 0 };
+	static const char *const names[] = {"Reserved", "reserved", "ACPI Tables",
+					    "ACPI Non-volatile Storage"};
+	_cleanup_(fr_ranges_clear) struct fr_ranges all = {0}, carved = {0};
 	_cleanup_free_ char *iomem = NULL, *cmdline = NULL;
 	int err = read_text(ctx, "/proc/iomem", &iomem, e);
 
 	if (!err)
 		err = read_text(ctx, "/proc/cmdline", &cmdline, e);
 	for (size_t i = 0; !err && i < FR_ARRAY_SIZE(names); i++) {
-		_cleanup_(fr_ranges_clear) struct fr_ranges one = { 0 };
+		_cleanup_(fr_ranges_clear) struct fr_ranges one = {0};
 
 		err = fr_iomem_parse(iomem, names[i], &one, e);
 		for (size_t j = 0; !err && j < one.nr; j++)
@@ -395,9 +403,9 @@ static int read_set_aside(const struct fr_ctx *ctx, struct fr_ranges *ret, struc
 static int add_firmware_entry(struct fr_ram_map *m, const struct fr_ram *r,
 			      const struct fr_ranges *aside, const struct nodes *nodes)
 {
-	struct fr_range whole = { r->start, r->end };
-	const struct fr_ranges entry = { .v = &whole, .nr = 1, .cap = 1 };
-	_cleanup_(fr_ranges_clear) struct fr_ranges taken = { 0 };
+	struct fr_range whole = {r->start, r->end};
+	const struct fr_ranges entry = {.v = &whole, .nr = 1, .cap = 1};
+	_cleanup_(fr_ranges_clear) struct fr_ranges taken = {0};
 	uint64_t at = r->start;
 	int err;
 
@@ -407,7 +415,8 @@ static int add_firmware_entry(struct fr_ram_map *m, const struct fr_ram *r,
 	for (size_t i = 0; !err && i < taken.nr; i++) {
 		err = add_ram(m, at, taken.v[i].start, nodes);
 		if (!err)
-			err = fr_ram_map_add(m, taken.v[i].start, taken.v[i].end, FR_E820_RESERVED, 0);
+			err = fr_ram_map_add(m, taken.v[i].start, taken.v[i].end, FR_E820_RESERVED,
+					     0);
 		at = taken.v[i].end;
 	}
 	return err ? err : add_ram(m, at, r->end, nodes);
@@ -415,9 +424,9 @@ static int add_firmware_entry(struct fr_ram_map *m, const struct fr_ram *r,
 
 static int read_machine(const struct fr_ctx *ctx, struct fr_ram_map *ret, struct fr_error *e)
 {
-	_cleanup_(fr_ram_map_clear) struct fr_ram_map firmware = { 0 }, out = { 0 };
-	_cleanup_(fr_ranges_clear) struct fr_ranges aside = { 0 };
-	_cleanup_(nodes_clear) struct nodes nodes = { 0 };
+	_cleanup_(fr_ram_map_clear) struct fr_ram_map firmware = {0}, out = {0};
+	_cleanup_(fr_ranges_clear) struct fr_ranges aside = {0};
+	_cleanup_(nodes_clear) struct nodes nodes = {0};
 	int err = read_firmware(ctx, &firmware, e);
 
 	if (!err)
@@ -434,7 +443,7 @@ static int read_machine(const struct fr_ctx *ctx, struct fr_ram_map *ret, struct
 			       "RAM map: %zu entries, of which a descriptor takes %u", out.nr,
 			       FR_MAX_RAM);
 	*ret = out;
-	out = (struct fr_ram_map){ 0 };
+	out = (struct fr_ram_map){0};
 	return 0;
 }
 
@@ -445,9 +454,9 @@ int fr_ram_map_read(const struct fr_ctx *ctx, const struct fr_descriptor *handed
 
 	if (!handed)
 		return read_machine(ctx, ret, e);
-	copy = (struct fr_ram_map){ .v = malloc((handed->ram.nr + 1) * sizeof(*copy.v)),
-				    .nr = handed->ram.nr,
-				    .cap = handed->ram.nr + 1 };
+	copy = (struct fr_ram_map){.v = malloc((handed->ram.nr + 1) * sizeof(*copy.v)),
+				   .nr = handed->ram.nr,
+				   .cap = handed->ram.nr + 1};
 	if (!copy.v)
 		return no_memory(e);
 	if (copy.nr)

@@ -12,8 +12,8 @@
 #include "plan.h"
 #include "util.h"
 
-#define LOW_LIMIT  (4ull << 30)		/* 32-bit DMA */
-#define REAL_LIMIT (1ull << 20)		/* real mode: each kernel starts its CPUs there */
+#define LOW_LIMIT  (4ull << 30) /* 32-bit DMA */
+#define REAL_LIMIT (1ull << 20) /* real mode: each kernel starts its CPUs there */
 #define MIB	   (1ull << 20)
 
 /*
@@ -26,28 +26,28 @@
 #define E820_MAX_PATCHED   300
 
 /* What the next kernel needs of clean memory, besides what is handed over. */
-#define STRUCT_PAGE_BYTES   64ull		/* x86-64, per page */
-#define PERCPU_BYTES	    (1 * MIB)		/* percpu unit, stacks, run queues, per CPU */
-#define HASH_SHARE	    512ull		/* hash tables: this part of all RAM (dentry 1/1024, inode 1/2048, ...) */
-#define INITRD_EXPANSION    4ull		/* zstd and xz initrds, unpacked into rootfs */
-#define FIXED_BYTES	    (160 * MIB)		/* slab, page tables, init, and the command itself */
-#define SETUP_BYTES	    FR_HUGE_BYTES	/* boot_params, setup_data, command line */
-#define TRAMPOLINE_BYTES    FR_PAGE_BYTES
-#define SWIOTLB_BYTES	    (64 * MIB)		/* IO_TLB_DEFAULT_SIZE, with RAM above 4 GiB */
-#define FIXED_LOW_BYTES	    (64 * MIB)		/* DMA pools, ACPI, drivers with 32-bit DMA */
+#define STRUCT_PAGE_BYTES 64ull	    /* x86-64, per page */
+#define PERCPU_BYTES	  (1 * MIB) /* percpu unit, stacks, run queues, per CPU */
+#define HASH_SHARE	  512ull /* hash tables: this part of all RAM (dentry 1/1024, inode 1/2048, ...) */
+#define INITRD_EXPANSION  4ull		/* zstd and xz initrds, unpacked into rootfs */
+#define FIXED_BYTES	  (160 * MIB)	/* slab, page tables, init, and the command itself */
+#define SETUP_BYTES	  FR_HUGE_BYTES /* boot_params, setup_data, command line */
+#define TRAMPOLINE_BYTES  FR_PAGE_BYTES
+#define SWIOTLB_BYTES	  (64 * MIB) /* IO_TLB_DEFAULT_SIZE, with RAM above 4 GiB */
+#define FIXED_LOW_BYTES	  (64 * MIB) /* DMA pools, ACPI, drivers with 32-bit DMA */
 
 struct work {
 	const struct fr_plan_request *r;
 	struct fr_plan *p;
 	struct fr_error *e;
 
-	struct fr_ranges all;		/* of the original map, any type */
-	struct fr_ranges ram;		/* RAM of the original map */
-	struct fr_ranges kept;		/* pages of files, and of raw ranges that are RAM by the map */
+	struct fr_ranges all;  /* of the original map, any type */
+	struct fr_ranges ram;  /* RAM of the original map */
+	struct fr_ranges kept; /* pages of files, and of raw ranges that are RAM by the map */
 	struct fr_ranges raw;
-	struct fr_ranges raw_pram;	/* raw ranges that stay Persistent Memory (legacy) */
+	struct fr_ranges raw_pram; /* raw ranges that stay Persistent Memory (legacy) */
 	struct fr_cmdline_needs needs;
-	uint64_t mixed_bytes;		/* of RAM in mixed sections */
+	uint64_t mixed_bytes; /* of RAM in mixed sections */
 };
 
 static void work_clear(struct work *w)
@@ -65,7 +65,7 @@ static int no_memory(struct work *w)
 	return fr_fail(w->e, FR_FAULT_SYSTEM, ENOMEM, "plan: out of memory");
 }
 
-#define refuse(w, ...)	fr_fail((w)->e, FR_FAULT_REFUSED, EINVAL, __VA_ARGS__)
+#define refuse(w, ...) fr_fail((w)->e, FR_FAULT_REFUSED, EINVAL, __VA_ARGS__)
 
 void fr_plan_free(struct fr_plan *p)
 {
@@ -118,8 +118,10 @@ static int copy_ram_map(struct work *w)
 		const struct fr_ram *r = &m->v[i];
 
 		if (r->start >= r->end || r->end > FR_PHYS_LIMIT || (i && r->start < r[-1].end))
-			return refuse(w, "RAM map: entry %zu at 0x%" PRIx64 " is empty or out of order", i,
-				      r->start);
+			return refuse(w,
+				      "RAM map: entry %zu at 0x%" PRIx64
+				      " is empty or out of order",
+				      i, r->start);
 		if (fr_ranges_add(&w->all, r->start, r->end) ||
 		    fr_ram_map_add(&w->p->ram, r->start, r->end, r->type, r->nid))
 			return no_memory(w);
@@ -132,7 +134,7 @@ static int copy_region(const struct fr_region *from, struct fr_region *to)
 {
 	*to = *from;
 	to->path = strdup(from->path ? from->path : "");
-	to->extents = (struct fr_extents){ 0 };
+	to->extents = (struct fr_extents){0};
 	if (from->extents.nr) {
 		to->extents.v = malloc(from->extents.nr * sizeof(*to->extents.v));
 		if (to->extents.v)
@@ -174,13 +176,20 @@ static int check_extent(struct work *w, const struct owned *o)
 	bool raw = o->region->kind == FR_KIND_RAW;
 
 	if (o->start < REAL_LIMIT)
-		return refuse(w, "region %s: has memory below 1 MiB, which the next kernel needs to start its CPUs: move the file's pages (copy it), or keep another range",
-			      o->region->name);
+		return refuse(
+			w,
+			"region %s: has memory below 1 MiB, which the next kernel needs to start its CPUs: move the file's pages (copy it), or keep another range",
+			o->region->name);
 	if (!raw && !fr_ranges_contain(&w->ram, o->start, o->end))
-		return refuse(w, "region %s: memory at 0x%" PRIx64 " is not RAM in the machine's map (added after boot?): offline that memory block, so that the file's pages move",
-			      o->region->name, o->start);
+		return refuse(
+			w,
+			"region %s: memory at 0x%" PRIx64
+			" is not RAM in the machine's map (added after boot?): offline that memory block, so that the file's pages move",
+			o->region->name, o->start);
 	if (raw && fr_ranges_touch(w->r->system_ram, o->start, o->end))
-		return refuse(w, "region %s: the running kernel uses 0x%" PRIx64 " to 0x%" PRIx64 " as RAM: carve the range out with memmap= first",
+		return refuse(w,
+			      "region %s: the running kernel uses 0x%" PRIx64 " to 0x%" PRIx64
+			      " as RAM: carve the range out with memmap= first",
 			      o->region->name, o->start, o->end);
 	return 0;
 }
@@ -204,9 +213,10 @@ static int gather_kept(struct work *w)
 
 			if (!x->nr_pages || x->start_pfn >= FR_PHYS_LIMIT >> FR_PAGE_SHIFT ||
 			    x->nr_pages > (FR_PHYS_LIMIT >> FR_PAGE_SHIFT) - x->start_pfn)
-				return refuse(w, "region %s: extent %zu is no physical memory", g->name, j);
-			v[n++] = (struct owned){ x->start_pfn << FR_PAGE_SHIFT,
-						 (x->start_pfn + x->nr_pages) << FR_PAGE_SHIFT, g };
+				return refuse(w, "region %s: extent %zu is no physical memory",
+					      g->name, j);
+			v[n++] = (struct owned){x->start_pfn << FR_PAGE_SHIFT,
+						(x->start_pfn + x->nr_pages) << FR_PAGE_SHIFT, g};
 		}
 	}
 	qsort(v, nr, sizeof(*v), compare_owned);
@@ -215,7 +225,9 @@ static int gather_kept(struct work *w)
 		int err;
 
 		if (i && v[i].start < v[i - 1].end)
-			return refuse(w, "regions %s and %s: both have memory at 0x%" PRIx64 ": keep each file once",
+			return refuse(w,
+				      "regions %s and %s: both have memory at 0x%" PRIx64
+				      ": keep each file once",
 				      v[i - 1].region->name, v[i].region->name, v[i].start);
 		err = check_extent(w, &v[i]);
 		if (err)
@@ -232,7 +244,7 @@ static int gather_kept(struct work *w)
 /* Raw ranges that the map has as RAM and that do not stay PRAM are hidden like files. */
 static int sort_out_raw(struct work *w)
 {
-	_cleanup_(fr_ranges_clear) struct fr_ranges raw_ram = { 0 }, plain = { 0 };
+	_cleanup_(fr_ranges_clear) struct fr_ranges raw_ram = {0}, plain = {0};
 
 	if (fr_ranges_intersect(&w->raw, &w->ram, &raw_ram))
 		return no_memory(w);
@@ -255,9 +267,9 @@ static int hide(struct fr_ranges *hidden, uint64_t start, uint64_t end)
 	int err = 0;
 
 	if (start < LOW_LIMIT)
-		err = fr_ranges_add(hidden,
-				    fr_max_u64(fr_align_down(start, FR_SUBSECTION_BYTES), REAL_LIMIT),
-				    fr_align_up(fr_min_u64(end, LOW_LIMIT), FR_SUBSECTION_BYTES));
+		err = fr_ranges_add(
+			hidden, fr_max_u64(fr_align_down(start, FR_SUBSECTION_BYTES), REAL_LIMIT),
+			fr_align_up(fr_min_u64(end, LOW_LIMIT), FR_SUBSECTION_BYTES));
 	if (!err && end > LOW_LIMIT)
 		err = fr_ranges_add(hidden,
 				    fr_align_down(fr_max_u64(start, LOW_LIMIT), FR_SECTION_BYTES),
@@ -274,7 +286,10 @@ static int hide_poison(struct work *w, struct fr_ranges *hidden)
 		if (w->r->poison_pfn[i] >= FR_PHYS_LIMIT >> FR_PAGE_SHIFT)
 			return refuse(w, "poisoned page %zu: no physical memory", i);
 		if (start < REAL_LIMIT) {
-			if (fr_plan_warn(w->p, "poisoned page at 0x%" PRIx64 ": below 1 MiB, it cannot be hidden from the next kernel", start))
+			if (fr_plan_warn(w->p,
+					 "poisoned page at 0x%" PRIx64
+					 ": below 1 MiB, it cannot be hidden from the next kernel",
+					 start))
 				return no_memory(w);
 		} else if (hide(hidden, start, start + FR_PAGE_BYTES)) {
 			return no_memory(w);
@@ -285,7 +300,7 @@ static int hide_poison(struct work *w, struct fr_ranges *hidden)
 
 static int make_hidden(struct work *w)
 {
-	_cleanup_(fr_ranges_clear) struct fr_ranges wide = { 0 }, in_ram = { 0 };
+	_cleanup_(fr_ranges_clear) struct fr_ranges wide = {0}, in_ram = {0};
 	int err;
 
 	for (size_t i = 0; i < w->kept.nr; i++)
@@ -324,8 +339,8 @@ static int add_pieces(struct fr_ram_map *m, const struct fr_ranges *r, uint32_t 
 /* The original map, with hidden and raw ranges out of RAM; also what stays RAM. */
 static int make_e820(struct work *w)
 {
-	_cleanup_(fr_ram_map_clear) struct fr_ram_map parts = { 0 }, out = { 0 };
-	_cleanup_(fr_ranges_clear) struct fr_ranges ram = { 0 }, seen = { 0 }, outside = { 0 };
+	_cleanup_(fr_ram_map_clear) struct fr_ram_map parts = {0}, out = {0};
+	_cleanup_(fr_ranges_clear) struct fr_ranges ram = {0}, seen = {0}, outside = {0};
 	const struct fr_ram_map *m = w->r->ram;
 
 	if (fr_ranges_subtract(&w->ram, &w->p->hidden, &ram) ||
@@ -336,7 +351,8 @@ static int make_e820(struct work *w)
 		if (m->v[i].type != FR_E820_RAM &&
 		    fr_ram_map_add(&parts, m->v[i].start, m->v[i].end, m->v[i].type, 0))
 			return no_memory(w);
-	if (add_pieces(&parts, &seen, FR_E820_RAM) || add_pieces(&parts, &w->p->hidden, FR_E820_UNUSABLE) ||
+	if (add_pieces(&parts, &seen, FR_E820_RAM) ||
+	    add_pieces(&parts, &w->p->hidden, FR_E820_UNUSABLE) ||
 	    add_pieces(&parts, &w->raw_pram, FR_E820_PRAM) ||
 	    add_pieces(&parts, &outside, FR_E820_UNUSABLE))
 		return no_memory(w);
@@ -346,10 +362,10 @@ static int make_e820(struct work *w)
 			return no_memory(w);
 	fr_ram_map_clear(&w->p->e820);
 	w->p->e820 = out;
-	out = (struct fr_ram_map){ 0 };
+	out = (struct fr_ram_map){0};
 	fr_ranges_clear(&w->p->clean);
 	w->p->clean = seen;
-	seen = (struct fr_ranges){ 0 };
+	seen = (struct fr_ranges){0};
 	return 0;
 }
 
@@ -359,7 +375,7 @@ static int compare_gaps(const void *pa, const void *pb)
 	bool a_low = a->start < LOW_LIMIT, b_low = b->start < LOW_LIMIT;
 
 	if (a_low != b_low)
-		return a_low - b_low;	/* low memory is given up last */
+		return a_low - b_low; /* low memory is given up last */
 	return (a->end - a->start > b->end - b->start) - (a->end - a->start < b->end - b->start);
 }
 
@@ -369,7 +385,7 @@ static int compare_gaps(const void *pa, const void *pb)
  */
 static int coarsen(struct work *w, size_t max)
 {
-	_cleanup_(fr_ranges_clear) struct fr_ranges gaps = { 0 };
+	_cleanup_(fr_ranges_clear) struct fr_ranges gaps = {0};
 	struct fr_plan *p = w->p;
 	size_t before = p->e820.nr, hide_nr;
 	uint64_t lost = 0;
@@ -380,15 +396,18 @@ static int coarsen(struct work *w, size_t max)
 		const struct fr_ram *r = &p->e820.v[i];
 
 		if (r->type == FR_E820_RAM && r[-1].end == r->start && r->end == r[1].start &&
-		    r->start >= REAL_LIMIT && fr_ranges_contain(&p->hidden, r->start - 1, r->start) &&
+		    r->start >= REAL_LIMIT &&
+		    fr_ranges_contain(&p->hidden, r->start - 1, r->start) &&
 		    fr_ranges_contain(&p->hidden, r->end, r->end + 1) &&
 		    fr_ranges_add(&gaps, r->start, r->end))
 			return no_memory(w);
 	}
 	hide_nr = (before - max + 1) / 2;
 	if (hide_nr > gaps.nr)
-		return refuse(w, "plan: the memory map would have %zu entries, and the next kernel takes %zu: keep files in larger pages, or fewer of them",
-			      before, max);
+		return refuse(
+			w,
+			"plan: the memory map would have %zu entries, and the next kernel takes %zu: keep files in larger pages, or fewer of them",
+			before, max);
 	qsort(gaps.v, gaps.nr, sizeof(*gaps.v), compare_gaps);
 	for (size_t i = 0; i < hide_nr; i++) {
 		lost += gaps.v[i].end - gaps.v[i].start;
@@ -396,8 +415,10 @@ static int coarsen(struct work *w, size_t max)
 			return no_memory(w);
 	}
 	fr_ranges_normalise(&p->hidden);
-	if (fr_plan_warn(p, "the memory map would have %zu entries, and the next kernel takes %zu: %s more are hidden from it at boot",
-			 before, max, fr_size_text(lost).s))
+	if (fr_plan_warn(
+		    p,
+		    "the memory map would have %zu entries, and the next kernel takes %zu: %s more are hidden from it at boot",
+		    before, max, fr_size_text(lost).s))
 		return no_memory(w);
 	return make_e820(w);
 }
@@ -466,7 +487,7 @@ static int add_place(struct work *w, const char *what, uint64_t bytes)
 	if (!v)
 		return no_memory(w);
 	p->places = v;
-	v[p->nr_places++] = (struct fr_place){ .what = what, .bytes = bytes };
+	v[p->nr_places++] = (struct fr_place){.what = what, .bytes = bytes};
 	/* each is bounded by physical memory, and there are a dozen: no overflow */
 	p->needed_bytes += bytes;
 	return 0;
@@ -482,26 +503,28 @@ static int count_needs(struct work *w)
 		const char *what;
 		uint64_t bytes;
 	} places[] = {
-		{ "kernel", fr_align_up(r->image->memory_bytes, FR_HUGE_BYTES) },
-		{ "boot_params, command line", SETUP_BYTES },
-		{ "initrd", fr_align_up(r->initrd_bytes, FR_PAGE_BYTES) },
-		{ "late data", fr_align_up(r->late_bytes, FR_HUGE_BYTES) },
-		{ "trampoline", TRAMPOLINE_BYTES },
-		{ "struct pages of clean memory", p->clean_bytes / FR_PAGE_BYTES * STRUCT_PAGE_BYTES },
-		{ "struct pages of mixed sections", mixed / FR_PAGE_BYTES * STRUCT_PAGE_BYTES },
-		{ "struct pages of full sections, at restore",
-		  (p->hidden_bytes - mixed) / FR_PAGE_BYTES * STRUCT_PAGE_BYTES },
-		{ "per-CPU data", r->nr_cpus * PERCPU_BYTES },
-		{ "hash tables", ram / HASH_SHARE },
-		{ "initrd, unpacked", r->initrd_bytes * INITRD_EXPANSION },
-		{ "huge pages of the command line", w->needs.huge_bytes },
-		{ "crash kernel", w->needs.crash_bytes },
-		{ "kernel and first processes", FIXED_BYTES },
+		{"kernel", fr_align_up(r->image->memory_bytes, FR_HUGE_BYTES)},
+		{"boot_params, command line", SETUP_BYTES},
+		{"initrd", fr_align_up(r->initrd_bytes, FR_PAGE_BYTES)},
+		{"late data", fr_align_up(r->late_bytes, FR_HUGE_BYTES)},
+		{"trampoline", TRAMPOLINE_BYTES},
+		{"struct pages of clean memory",
+		 p->clean_bytes / FR_PAGE_BYTES * STRUCT_PAGE_BYTES},
+		{"struct pages of mixed sections", mixed / FR_PAGE_BYTES * STRUCT_PAGE_BYTES},
+		{"struct pages of full sections, at restore",
+		 (p->hidden_bytes - mixed) / FR_PAGE_BYTES * STRUCT_PAGE_BYTES},
+		{"per-CPU data", r->nr_cpus * PERCPU_BYTES},
+		{"hash tables", ram / HASH_SHARE},
+		{"initrd, unpacked", r->initrd_bytes * INITRD_EXPANSION},
+		{"huge pages of the command line", w->needs.huge_bytes},
+		{"crash kernel", w->needs.crash_bytes},
+		{"kernel and first processes", FIXED_BYTES},
 	};
 
 	if (r->initrd_bytes >= FR_PHYS_LIMIT || r->late_bytes > FR_MAX_TOTAL_BYTES ||
 	    r->image->memory_bytes >= FR_PHYS_LIMIT)
-		return refuse(w, "plan: the image, initrd or descriptor is larger than any that fits");
+		return refuse(w,
+			      "plan: the image, initrd or descriptor is larger than any that fits");
 	for (size_t i = 0; i < FR_ARRAY_SIZE(places); i++) {
 		int err = add_place(w, places[i].what, places[i].bytes);
 
@@ -519,41 +542,51 @@ static int count_needs(struct work *w)
 static int check_budget(struct work *w)
 {
 	const struct fr_plan *p = w->p;
-	uint64_t low_hidden = 0, largest = fr_max_u64(w->r->image->memory_bytes,
-						      fr_max_u64(w->r->initrd_bytes, w->r->late_bytes));
+	uint64_t low_hidden = 0,
+		 largest = fr_max_u64(w->r->image->memory_bytes,
+				      fr_max_u64(w->r->initrd_bytes, w->r->late_bytes));
 
 	if (p->clean_bytes < p->needed_bytes)
-		return fr_fail(w->e, FR_FAULT_REFUSED, ENOMEM,
-			       "too little clean memory: %s are left in sections without kept pages, and the next kernel needs %s (kept: %s, in %" PRIu64 " full and %" PRIu64 " mixed sections of 128 MiB): keep less, or evacuate: take memory blocks offline before the files are filled, so that their pages lie in fewer sections",
-			       fr_size_text(p->clean_bytes).s, fr_size_text(p->needed_bytes).s,
-			       fr_size_text(p->kept_bytes).s, p->full_sections, p->mixed_sections);
+		return fr_fail(
+			w->e, FR_FAULT_REFUSED, ENOMEM,
+			"too little clean memory: %s are left in sections without kept pages, and the next kernel needs %s (kept: %s, in %" PRIu64
+			" full and %" PRIu64
+			" mixed sections of 128 MiB): keep less, or evacuate: take memory blocks offline before the files are filled, so that their pages lie in fewer sections",
+			fr_size_text(p->clean_bytes).s, fr_size_text(p->needed_bytes).s,
+			fr_size_text(p->kept_bytes).s, p->full_sections, p->mixed_sections);
 	for (size_t i = 0; i < p->hidden.nr && p->hidden.v[i].start < LOW_LIMIT; i++)
 		low_hidden += fr_min_u64(p->hidden.v[i].end, LOW_LIMIT) - p->hidden.v[i].start;
 	/* a machine that always had less is none of our business */
 	if (low_hidden && p->clean_low_bytes < p->needed_low_bytes)
-		return fr_fail(w->e, FR_FAULT_REFUSED, ENOMEM,
-			       "too little clean memory below 4 GiB: %s are left, and the next kernel needs %s: take the memory blocks below 4 GiB offline before the files are filled, or keep less",
-			       fr_size_text(p->clean_low_bytes).s, fr_size_text(p->needed_low_bytes).s);
+		return fr_fail(
+			w->e, FR_FAULT_REFUSED, ENOMEM,
+			"too little clean memory below 4 GiB: %s are left, and the next kernel needs %s: take the memory blocks below 4 GiB offline before the files are filled, or keep less",
+			fr_size_text(p->clean_low_bytes).s, fr_size_text(p->needed_low_bytes).s);
 	if (p->largest_clean_bytes < largest)
-		return fr_fail(w->e, FR_FAULT_REFUSED, ENOMEM,
-			       "clean memory is in pieces of at most %s, and the image needs %s in one: keep less, or evacuate memory blocks by taking them offline",
-			       fr_size_text(p->largest_clean_bytes).s, fr_size_text(largest).s);
+		return fr_fail(
+			w->e, FR_FAULT_REFUSED, ENOMEM,
+			"clean memory is in pieces of at most %s, and the image needs %s in one: keep less, or evacuate memory blocks by taking them offline",
+			fr_size_text(p->largest_clean_bytes).s, fr_size_text(largest).s);
 	return 0;
 }
 
 /* Carve-outs of the running kernel that nobody keeps become RAM again. */
 static int warn_of_pram(struct work *w)
 {
-	_cleanup_(fr_ranges_clear) struct fr_ranges lost = { 0 };
+	_cleanup_(fr_ranges_clear) struct fr_ranges lost = {0};
 
 	if (!w->r->pram || !w->r->pram->nr)
 		return 0;
 	if (fr_ranges_intersect(w->r->pram, &w->p->clean, &lost))
 		return no_memory(w);
 	for (size_t i = 0; i < lost.nr; i++)
-		if (fr_plan_warn(w->p, "persistent memory at 0x%" PRIx64 " (%s) is not kept: the next kernel takes it for RAM; keep it with phys:0x%" PRIx64 "+%" PRIu64,
-				 lost.v[i].start, fr_size_text(lost.v[i].end - lost.v[i].start).s,
-				 lost.v[i].start, lost.v[i].end - lost.v[i].start))
+		if (fr_plan_warn(
+			    w->p,
+			    "persistent memory at 0x%" PRIx64
+			    " (%s) is not kept: the next kernel takes it for RAM; keep it with phys:0x%" PRIx64
+			    "+%" PRIu64,
+			    lost.v[i].start, fr_size_text(lost.v[i].end - lost.v[i].start).s,
+			    lost.v[i].start, lost.v[i].end - lost.v[i].start))
 			return no_memory(w);
 	return 0;
 }
@@ -564,10 +597,14 @@ static int warn(struct work *w)
 	int err = warn_of_pram(w);
 
 	if (!err && !p->patched)
-		err = fr_plan_warn(p, "the next kernel does not take this descriptor: memory stays kept, and can be restored after a further hop only");
+		err = fr_plan_warn(
+			p,
+			"the next kernel does not take this descriptor: memory stays kept, and can be restored after a further hop only");
 	if (!err && !p->patched && p->mixed_sections)
-		err = fr_plan_warn(p, "the next kernel goes without the %s of the sections that have kept memory",
-				   fr_size_text(p->hidden_bytes).s);
+		err = fr_plan_warn(
+			p,
+			"the next kernel goes without the %s of the sections that have kept memory",
+			fr_size_text(p->hidden_bytes).s);
 	return err == -ENOMEM ? no_memory(w) : err;
 }
 
@@ -579,9 +616,10 @@ static int check_image(struct work *w)
 			FR_VERSION <= image->max_version;
 	if (w->p->patched || w->r->allow_unpatched)
 		return 0;
-	return fr_fail(w->e, FR_FAULT_IMAGE, ENOTSUP,
-		       "image: %s cannot restore what is kept: it takes no descriptor of version %u: use a patched kernel, or --allow-unpatched to hop on from it later",
-		       image->version, FR_VERSION);
+	return fr_fail(
+		w->e, FR_FAULT_IMAGE, ENOTSUP,
+		"image: %s cannot restore what is kept: it takes no descriptor of version %u: use a patched kernel, or --allow-unpatched to hop on from it later",
+		image->version, FR_VERSION);
 }
 
 static int make_cmdline(struct work *w)
@@ -609,11 +647,10 @@ static int count(struct work *w)
 int fr_plan_make(const struct fr_plan_request *r, struct fr_plan **ret_plan, struct fr_error *e)
 {
 	static int (*const steps[])(struct work *) = {
-		check_image, make_cmdline, copy_ram_map, copy_regions, gather_kept,
-		sort_out_raw, make_hidden, make_e820,	 coarsen_e820, count,
-		check_budget, warn,
+		check_image, make_cmdline, copy_ram_map, copy_regions, gather_kept,  sort_out_raw,
+		make_hidden, make_e820,	   coarsen_e820, count,	       check_budget, warn,
 	};
-	_cleanup_(work_clear) struct work w = { .r = r, .e = e, .p = calloc(1, sizeof(*w.p)) };
+	_cleanup_(work_clear) struct work w = {.r = r, .e = e, .p = calloc(1, sizeof(*w.p))};
 
 	if (!w.p)
 		return no_memory(&w);

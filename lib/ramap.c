@@ -17,7 +17,7 @@ int fr_ranges_add(struct fr_ranges *r, uint64_t start, uint64_t end)
 	if (!v)
 		return -ENOMEM;
 	r->v = v;
-	v[r->nr++] = (struct fr_range){ start, end };
+	v[r->nr++] = (struct fr_range){start, end};
 	return 0;
 }
 
@@ -30,11 +30,14 @@ static int compare_ranges(const void *pa, const void *pb)
 
 void fr_ranges_normalise(struct fr_ranges *r)
 {
-	size_t kept = 0;
+	size_t kept = 0, sorted = 1;
 
 	if (!r->nr)
 		return;
-	qsort(r->v, r->nr, sizeof(*r->v), compare_ranges);
+	while (sorted < r->nr && r->v[sorted - 1].start <= r->v[sorted].start)
+		sorted++;
+	if (sorted < r->nr)
+		qsort(r->v, r->nr, sizeof(*r->v), compare_ranges);
 	for (size_t i = 1; i < r->nr; i++) {
 		if (r->v[i].start <= r->v[kept].end)
 			r->v[kept].end = fr_max_u64(r->v[kept].end, r->v[i].end);
@@ -46,7 +49,7 @@ void fr_ranges_normalise(struct fr_ranges *r)
 
 int fr_ranges_subtract(const struct fr_ranges *a, const struct fr_ranges *b, struct fr_ranges *ret)
 {
-	_cleanup_(fr_ranges_clear) struct fr_ranges out = { 0 };
+	_cleanup_(fr_ranges_clear) struct fr_ranges out = {0};
 	size_t j = 0;
 	int err;
 
@@ -69,13 +72,13 @@ int fr_ranges_subtract(const struct fr_ranges *a, const struct fr_ranges *b, str
 			return err;
 	}
 	*ret = out;
-	out = (struct fr_ranges){ 0 };
+	out = (struct fr_ranges){0};
 	return 0;
 }
 
 int fr_ranges_intersect(const struct fr_ranges *a, const struct fr_ranges *b, struct fr_ranges *ret)
 {
-	_cleanup_(fr_ranges_clear) struct fr_ranges out = { 0 };
+	_cleanup_(fr_ranges_clear) struct fr_ranges out = {0};
 	size_t i = 0, j = 0;
 
 	while (i < a->nr && j < b->nr) {
@@ -94,7 +97,7 @@ int fr_ranges_intersect(const struct fr_ranges *a, const struct fr_ranges *b, st
 			j++;
 	}
 	*ret = out;
-	out = (struct fr_ranges){ 0 };
+	out = (struct fr_ranges){0};
 	return 0;
 }
 
@@ -142,7 +145,7 @@ void fr_ranges_clear(struct fr_ranges *r)
 	if (!r)
 		return;
 	free(r->v);
-	*r = (struct fr_ranges){ 0 };
+	*r = (struct fr_ranges){0};
 }
 
 int fr_ram_map_add(struct fr_ram_map *m, uint64_t start, uint64_t end, uint32_t type, uint32_t nid)
@@ -162,7 +165,7 @@ int fr_ram_map_add(struct fr_ram_map *m, uint64_t start, uint64_t end, uint32_t 
 	if (!v)
 		return -ENOMEM;
 	m->v = v;
-	v[m->nr++] = (struct fr_ram){ start, end, type, nid };
+	v[m->nr++] = (struct fr_ram){start, end, type, nid};
 	return 0;
 }
 
@@ -171,12 +174,12 @@ void fr_ram_map_clear(struct fr_ram_map *m)
 	if (!m)
 		return;
 	free(m->v);
-	*m = (struct fr_ram_map){ 0 };
+	*m = (struct fr_ram_map){0};
 }
 
 int fr_ram_map_ranges(const struct fr_ram_map *m, uint32_t type, struct fr_ranges *ret)
 {
-	_cleanup_(fr_ranges_clear) struct fr_ranges out = { 0 };
+	_cleanup_(fr_ranges_clear) struct fr_ranges out = {0};
 
 	for (size_t i = 0; i < m->nr; i++) {
 		if (m->v[i].type == type) {
@@ -188,6 +191,6 @@ int fr_ram_map_ranges(const struct fr_ram_map *m, uint32_t type, struct fr_range
 	}
 	fr_ranges_normalise(&out);
 	*ret = out;
-	out = (struct fr_ranges){ 0 };
+	out = (struct fr_ranges){0};
 	return 0;
 }

@@ -11,7 +11,8 @@
 
 bool fr_name_valid(const char *name)
 {
-	size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+	size_t n =
+		strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
 
 	return n && n < FR_NAME_BYTES && !name[n] && name[0] != '.' && name[0] != '-';
 }
@@ -22,7 +23,7 @@ static char *name_from_path(const char *path)
 	char *name = strdup(slash ? slash + 1 : path);
 
 	for (char *p = name; p && *p; p++) {
-		char one[2] = { *p, '\0' };
+		char one[2] = {*p, '\0'};
 
 		/* dot and dash are fine, but not in front */
 		if (!fr_name_valid(one) && (p == name || (*p != '.' && *p != '-')))
@@ -41,15 +42,17 @@ static int parse_phys(const char *text, struct fr_source *src, struct fr_error *
 		return fr_fail(e, FR_FAULT_USAGE, EINVAL,
 			       "%s: not START+SIZE, as in phys:0x140000000+1G", src->spec);
 	if ((src->phys_start | src->phys_bytes) % FR_PAGE_BYTES || !src->phys_bytes)
-		return fr_fail(e, FR_FAULT_USAGE, EINVAL,
-			       "%s: start and size have to be multiples of 4 KiB, and size not zero",
-			       src->spec);
+		return fr_fail(
+			e, FR_FAULT_USAGE, EINVAL,
+			"%s: start and size have to be multiples of 4 KiB, and size not zero",
+			src->spec);
 	if (__builtin_add_overflow(src->phys_start, src->phys_bytes, &end) || end > FR_PHYS_LIMIT)
 		return fr_fail(e, FR_FAULT_USAGE, ERANGE,
 			       "%s: ends beyond the %d bits that a physical address can have",
 			       src->spec, FR_MAX_PHYS_BITS);
 	src->is_phys = true;
-	if (!src->name && asprintf(&src->name, "phys-0x%llx", (unsigned long long)src->phys_start) < 0)
+	if (!src->name &&
+	    asprintf(&src->name, "phys-0x%llx", (unsigned long long)src->phys_start) < 0)
 		src->name = NULL;
 	return 0;
 }
@@ -60,8 +63,8 @@ static int parse_path(char *path, struct fr_source *src, struct fr_error *e)
 		return fr_fail(e, FR_FAULT_USAGE, EINVAL,
 			       "%s: neither an absolute path nor phys:START+SIZE", src->spec);
 	if (strlen(path) >= FR_PATH_BYTES)
-		return fr_fail(e, FR_FAULT_USAGE, ENAMETOOLONG, "%.64s...: path longer than %u bytes",
-			       src->spec, FR_PATH_BYTES - 1);
+		return fr_fail(e, FR_FAULT_USAGE, ENAMETOOLONG,
+			       "%.64s...: path longer than %u bytes", src->spec, FR_PATH_BYTES - 1);
 	src->path = strdup(path);
 	if (!src->name)
 		src->name = name_from_path(path);
@@ -73,12 +76,12 @@ static void source_clear(struct fr_source *src)
 	free(src->spec);
 	free(src->name);
 	free(src->path);
-	*src = (struct fr_source){ 0 };
+	*src = (struct fr_source){0};
 }
 
 int fr_source_parse(const char *spec, struct fr_source *ret_source, struct fr_error *e)
 {
-	_cleanup_(source_clear) struct fr_source src = { .spec = strdup(spec) };
+	_cleanup_(source_clear) struct fr_source src = {.spec = strdup(spec)};
 	_cleanup_free_ char *what = strdup(spec);
 	char *option = NULL;
 	int err;
@@ -101,12 +104,13 @@ int fr_source_parse(const char *spec, struct fr_source *ret_source, struct fr_er
 	if (err)
 		return err;
 	if (!fr_name_valid(src.name))
-		return fr_fail(e, FR_FAULT_USAGE, EINVAL,
-			       "%s: \"%s\" cannot name a region: add ,name=NAME with 1 to %u of A-Z "
-			       "a-z 0-9 . _ -, not starting with . or -",
-			       spec, src.name, FR_NAME_BYTES - 1);
+		return fr_fail(
+			e, FR_FAULT_USAGE, EINVAL,
+			"%s: \"%s\" cannot name a region: add ,name=NAME with 1 to %u of A-Z "
+			"a-z 0-9 . _ -, not starting with . or -",
+			spec, src.name, FR_NAME_BYTES - 1);
 	*ret_source = src;
-	src = (struct fr_source){ 0 };
+	src = (struct fr_source){0};
 	return 0;
 }
 
@@ -127,14 +131,15 @@ int fr_vm_arg_parse(const char *spec, struct fr_vm_arg *ret_vm, struct fr_error 
 	if (!name)
 		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "%s: out of memory", spec);
 	if (!fr_name_valid(name) || strlen(name) > FR_VM_NAME_MAX)
-		return fr_fail(e, FR_FAULT_USAGE, EINVAL,
-			       "%s: \"%s\" cannot name a VM: use 1 to %zu of A-Z a-z 0-9 . _ -, not "
-			       "starting with . or -",
-			       spec, name, FR_VM_NAME_MAX);
+		return fr_fail(
+			e, FR_FAULT_USAGE, EINVAL,
+			"%s: \"%s\" cannot name a VM: use 1 to %zu of A-Z a-z 0-9 . _ -, not "
+			"starting with . or -",
+			spec, name, FR_VM_NAME_MAX);
 	path = strdup(equals + 1);
 	if (!path)
 		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "%s: out of memory", spec);
-	*ret_vm = (struct fr_vm_arg){ .name = name, .qmp_path = path };
+	*ret_vm = (struct fr_vm_arg){.name = name, .qmp_path = path};
 	name = NULL;
 	return 0;
 }
@@ -151,5 +156,5 @@ void fr_load_options_clear(struct fr_load_options *o)
 	}
 	free(o->sources);
 	free(o->vms);
-	*o = (struct fr_load_options){ 0 };
+	*o = (struct fr_load_options){0};
 }

@@ -3,6 +3,7 @@
 
 #include "util.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 #include <inttypes.h>
 
@@ -105,7 +106,8 @@ int fr_parse_bytes(const char *text, uint64_t *ret_bytes, const char **ret_end)
 	value = strtoull(text, &end, 0);
 	if (errno)
 		return -errno;
-	suffix = *end ? strchr(suffixes, *end & ~0x20) : NULL;
+	suffix = isalpha((unsigned char)*end) ? strchr(suffixes, toupper((unsigned char)*end)) :
+						NULL;
 	if (suffix) {
 		if (__builtin_mul_overflow(value, 1ull << (10 * (suffix - suffixes + 1)), &value))
 			return -ERANGE;
@@ -118,7 +120,7 @@ int fr_parse_bytes(const char *text, uint64_t *ret_bytes, const char **ret_end)
 
 struct fr_size_text fr_size_text(uint64_t bytes)
 {
-	static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
 	struct fr_size_text t;
 	unsigned int u = 0;
 

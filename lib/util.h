@@ -33,9 +33,9 @@ static inline void fr_fclose_ptr(FILE **f)
 		fclose(*f);
 }
 
-#define _cleanup_(fn)    __attribute__((cleanup(fn)))
-#define _cleanup_free_   _cleanup_(fr_free_ptr)
-#define _cleanup_close_  _cleanup_(fr_close_ptr)
+#define _cleanup_(fn)	 __attribute__((cleanup(fn)))
+#define _cleanup_free_	 _cleanup_(fr_free_ptr)
+#define _cleanup_close_	 _cleanup_(fr_close_ptr)
 #define _cleanup_fclose_ _cleanup_(fr_fclose_ptr)
 
 static inline uint64_t fr_min_u64(uint64_t a, uint64_t b)
