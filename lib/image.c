@@ -82,7 +82,7 @@ static int take_payload(const uint8_t *payload, size_t bytes, bool bzimage, uint
 		fr_image_synthesise_header(image, link_phys);
 	} else {
 		init_bytes =
-			fr_get_le32(image->setup_header + HDR_INIT_SIZE - FR_SETUP_HEADER_OFFSET);
+			fr_get_le32(image->setup_header + (HDR_INIT_SIZE - FR_SETUP_HEADER_OFFSET));
 		if (image->bytes > init_bytes)
 			return fr_fail(e, FR_FAULT_IMAGE, ENOEXEC,
 				       "kernel ELF: %zu bytes, more than init_size %zu allows",

@@ -52,9 +52,9 @@ static void test_vmlinux(void **state)
 	assert_int_equal(image->virt_offset, 0);
 	assert_int_equal(fr_get_le64(image->data + MAKE_AT64), MAKE_VALUE64);
 	/* synthesised header; five levels because the configuration says so */
-	assert_memory_equal(image->setup_header + 0x202 - 0x1f1, "HdrS", 4);
+	assert_memory_equal(image->setup_header + (0x202 - 0x1f1), "HdrS", 4);
 	assert_int_equal(image->xloadflags, 0x63);
-	assert_int_equal(fr_get_le32(image->setup_header + 0x238 - 0x1f1), 2047);
+	assert_int_equal(fr_get_le32(image->setup_header + (0x238 - 0x1f1)), 2047);
 	fr_image_free(image);
 	free(elf.v);
 }

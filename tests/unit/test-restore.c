@@ -231,6 +231,8 @@ static void killed_ones_are_taken_over(void **state)
 	int fd;
 
 	(void)state;
+	if (geteuid())
+		skip(); /* only root opens a file of this mode again */
 	*strrchr(path, '/') = '\0';
 	assert_int_equal(mkdir(path, 0755), 0);
 	path[strlen(path)] = '/';
