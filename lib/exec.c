@@ -416,21 +416,8 @@ static int arm(struct exec *x, struct fr_error *e)
 		.late_bytes = x->late_bytes,
 		.no_in_place = x->o->no_in_place,
 	};
-	const struct fr_place *place;
-	size_t nr;
-	int r = fr_arm(x->ctx, &request, &x->armed, e);
 
-	if (r)
-		return r;
-	place = fr_armed_places(x->armed, &nr);
-	for (size_t i = 0; i < nr; i++)
-		fr_log(x->ctx, FR_LOG_STEP, "%s at [0x%" PRIx64 ", 0x%" PRIx64 ")", place[i].what,
-		       place[i].start, place[i].end);
-	if (!fr_armed_in_place(x->armed) && !x->o->no_in_place)
-		fr_log(x->ctx, FR_LOG_WARN,
-		       "not enough contiguous clean memory to place the image: "
-		       "kexec will copy it");
-	return 0;
+	return fr_arm(x->ctx, &request, &x->armed, e);
 }
 
 static void unprepare(struct exec *x)

@@ -28,7 +28,7 @@ struct fr_guardian {
 };
 
 struct watch { /* in the guardian */
-	const struct fr_ctx *ctx;
+	struct fr_ctx *ctx;
 	struct fr_vm **vms;
 	size_t nr_vms;
 	char *limit; /* nr_overcommit_hugepages as it was */
@@ -138,6 +138,36 @@ static void resume_all(struct watch *w)
 			       fr_vm_name(w->vms[i]));
 }
 
+/* The guardian may outlive everybody who could read exec's output. */
+static void log_to_kernel(void *data, enum fr_log_level level, const char *text)
+{
+	const struct fr_ctx *ctx = data;
+	_cleanup_free_ char *path = fr_path(ctx, "/dev/kmsg");
+	char line[900];
+	int fd = path && level != FR_LOG_DEBUG ? open(path, O_WRONLY | O_CLOEXEC) : -1, n;
+
+	if (fd < 0)
+		return;
+	n = snprintf(line, sizeof(line), "<%d>kexec-fastrestart: %s\n",
+		     level == FR_LOG_WARN ? 4 : 6, text);
+	fr_write_all(fd, line, fr_min_u64((uint64_t)n, sizeof(line) - 1));
+	close(fd);
+}
+
+static void leave_terminal(struct fr_ctx *ctx)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int i = 0; fd >= 0 && i < 3; i++)
+		dup2(fd, i);
+	if (fd > 2)
+		close(fd);
+	ctx->log = log_to_kernel;
+	ctx->data = ctx;
+	ctx->progress = NULL;
+	setsid();
+}
+
 static void guard(struct watch *w, int fd)
 {
 	char message;
@@ -163,7 +193,7 @@ static void guard(struct watch *w, int fd)
 
 static int be_guardian(struct watch *w, int fd)
 {
-	setsid();
+	leave_terminal(w->ctx);
 	ignore_signals();
 	leave_cgroup(w->ctx);
 	for (size_t i = 0; i < w->nr_vms; i++)
@@ -193,6 +223,7 @@ int fr_guardian_start(const struct fr_ctx *ctx, struct fr_vm **vms, size_t nr_vm
 {
 	struct fr_guardian *g = calloc(1, sizeof(*g));
 	struct watch *w = calloc(1, sizeof(*w));
+	struct fr_ctx own = *ctx;
 	int fds[2], r;
 
 	if (!g || !w || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)) {
@@ -202,7 +233,7 @@ int fr_guardian_start(const struct fr_ctx *ctx, struct fr_vm **vms, size_t nr_vm
 		free(w);
 		return r;
 	}
-	*w = (struct watch){.ctx = ctx, .vms = vms, .nr_vms = nr_vms};
+	*w = (struct watch){.ctx = &own, .vms = vms, .nr_vms = nr_vms};
 	g->ctx = ctx;
 	g->pid = fork();
 	if (!g->pid) {

@@ -213,21 +213,29 @@ static int state_file(struct fr_error *e)
 	return -e->err;
 }
 
-static int migrate(struct fr_vm *vm, int fd, struct fr_error *e)
+static int begin_migration(struct fr_vm *vm, int fd, struct fr_error *e)
 {
 	struct json_object *arguments;
-	char status[32];
 	int r = set(vm->qmp, "migrate-set-capabilities", vm->capabilities, e);
 
 	if (!r)
 		r = set(vm->qmp, "migrate-set-parameters", vm->parameters, e);
 	if (!r)
 		r = fr_vm_getfd(vm->qmp, fd, e);
-	if (r)
-		return r;
-	arguments = json_object_new_object();
-	json_object_object_add(arguments, "uri", json_object_new_string("fd:" FR_VM_FD_NAME));
-	r = fr_qmp_command(vm->qmp, "migrate", arguments, -1, NULL, e);
+	if (!r) {
+		arguments = json_object_new_object();
+		json_object_object_add(arguments, "uri",
+				       json_object_new_string("fd:" FR_VM_FD_NAME));
+		r = fr_qmp_command(vm->qmp, "migrate", arguments, -1, NULL, e);
+	}
+	return r ? fr_fail_context(e, "VM %s", vm->name) : 0;
+}
+
+static int migrate(struct fr_vm *vm, int fd, struct fr_error *e)
+{
+	char status[32];
+	int r = begin_migration(vm, fd, e);
+
 	if (!r)
 		r = fr_vm_wait_migration(vm->qmp, vm->name, vm->timeout_ms, status, e);
 	if (r || !strcmp(status, "completed"))

@@ -167,15 +167,13 @@ int fr_vm_check_process(const struct fr_ctx *ctx, const struct fr_vm *vm, struct
 int fr_vm_check_mapping(const struct fr_ctx *ctx, const struct fr_vm *vm, const char *path,
 			struct fr_error *e)
 {
-	_cleanup_free_ char *maps = NULL, *full = fr_path(ctx, "%s", path);
+	_cleanup_free_ char *maps = NULL;
 	unsigned int major, minor;
 	uint64_t inode;
 	struct stat st;
 	int r;
 
-	if (!full)
-		return out_of_memory(e);
-	if (stat(full, &st))
+	if (stat(path, &st))
 		return fr_fail(
 			e, FR_FAULT_REFUSED, errno,
 			"VM %s: its RAM file %s: %s: the file must have a name that stays, in "
