@@ -438,7 +438,13 @@ static int check_regions(struct restore *s, const struct guest *v, struct fr_err
 
 static int start_once(struct restore *s, struct guest *v, int marker, struct fr_error *e)
 {
-	unsigned int timeout = s->o->vm_timeout_ms ? s->o->vm_timeout_ms : VM_TIMEOUT_MS;
+	struct fr_vm_restart restart = {
+		.spec = v->spec,
+		.timeout_ms = s->o->vm_timeout_ms ? s->o->vm_timeout_ms : VM_TIMEOUT_MS,
+		.marker_fd = marker,
+		.up = vmm_is_up,
+		.data = s,
+	};
 	struct stat st;
 	int r;
 
@@ -449,16 +455,14 @@ static int start_once(struct restore *s, struct guest *v, int marker, struct fr_
 	if (!v->state)
 		return fr_fail(e, FR_FAULT_DESCRIPTOR, EBADMSG,
 			       "VM %s: the descriptor has no device state of it", v->name);
-	r = fr_vm_start(s->ctx, v->spec, v->state->data, v->state->bytes, timeout, vmm_is_up, s, e);
+	restart.state = v->state->data;
+	restart.state_bytes = v->state->bytes;
+	r = fr_vm_start(s->ctx, &restart, e);
 	if (r)
 		return r;
 	atomic_fetch_add(&s->started, 1);
 	fr_log(s->ctx, FR_LOG_STEP, "VM %s: runs on", v->name);
-	r = fr_write_all(marker, "started\n", strlen("started\n"));
-	return r ? fr_fail(e, FR_FAULT_SYSTEM, -r,
-			   "VM %s: it runs, but its marker in /run cannot be written: %s", v->name,
-			   strerror(-r)) :
-		   0;
+	return 0;
 }
 
 static int start_guest(void *data, size_t i, struct fr_error *e)

@@ -20,15 +20,16 @@
 
 #define RETRY_MS       4 /* between attempts to connect */
 #define LOG_TAIL_BYTES 300
-#define KILL_MS	       2000
 
 struct start {
 	const struct fr_ctx *ctx;
+	const struct fr_vm_restart *restart;
 	struct fr_vm *vm;
 	char **argv; /* rewritten */
 	char *log_path;
 	int log_fd;
 	pid_t child;
+	bool has_run; /* or may have */
 	uint64_t deadline;
 };
 
@@ -191,7 +192,7 @@ static int set_up(struct fr_vm *vm, struct fr_error *e)
 				  json_object_get(vm->capabilities), -1, NULL, e);
 }
 
-static int load_state(struct start *s, const void *state, size_t bytes, struct fr_error *e)
+static int load_state(struct start *s, struct fr_error *e)
 {
 	struct fr_vm *vm = s->vm;
 	struct json_object *arguments;
@@ -201,7 +202,7 @@ static int load_state(struct start *s, const void *state, size_t bytes, struct f
 	r = set_up(vm, e);
 	if (r)
 		return r;
-	fd = state_fd(state, bytes, e);
+	fd = state_fd(s->restart->state, s->restart->state_bytes, e);
 	if (fd < 0)
 		return fd;
 	r = fr_vm_getfd(vm->qmp, fd, e);
@@ -237,52 +238,86 @@ static int explain(struct start *s, int r, struct fr_error *e)
 	return r;
 }
 
+/* Before the guest can change its memory, so that its state is never loaded again. */
+static int mark(const struct start *s, struct fr_error *e)
+{
+	static const char text[] = "started\n";
+	int r = fr_write_all(s->restart->marker_fd, text, strlen(text));
+
+	if (!r && fsync(s->restart->marker_fd))
+		r = -errno;
+	return r ? fr_fail(e, FR_FAULT_SYSTEM, -r, "VM %s: its marker in /run: %s", s->vm->name,
+			   strerror(-r)) :
+		   0;
+}
+
+static void unmark(const struct start *s)
+{
+	if (ftruncate(s->restart->marker_fd, 0))
+		fr_log(s->ctx, FR_LOG_WARN, "VM %s: its marker in /run says started: %s",
+		       s->vm->name, strerror(errno));
+}
+
+static void check_runs(const struct start *s)
+{
+	struct fr_error e = {0};
+	char state[32];
+
+	if (fr_vm_run_state(s->vm->qmp, state, &e))
+		fr_log(s->ctx, FR_LOG_WARN, "VM %s: %s", s->vm->name, e.text);
+	else if (strcmp(state, "running"))
+		fr_log(s->ctx, FR_LOG_WARN, "VM %s: its state is \"%s\" after cont", s->vm->name,
+		       state);
+}
+
 static int run(struct start *s, struct fr_error *e)
 {
 	struct fr_vm *vm = s->vm;
-	char state[32];
 	int r;
 
 	/* what was found here are this QEMU's defaults */
 	fr_qmp_command(vm->qmp, "migrate-set-capabilities", json_object_get(vm->old_capabilities),
 		       -1, NULL, NULL);
+	r = mark(s, e);
+	if (r) {
+		unmark(s);
+		return r;
+	}
 	if (!vm->was_running)
 		return 0;
 	r = fr_qmp_command(vm->qmp, "cont", NULL, -1, NULL, e);
-	if (!r)
-		r = fr_vm_run_state(vm->qmp, state, e);
-	if (!r && strcmp(state, "running"))
-		r = fr_fail(e, FR_FAULT_VM, EIO, "VM %s: its state is \"%s\" after cont", vm->name,
-			    state);
-	return r;
+	if (r == -EREMOTEIO) { /* it said no; anything else may come too late */
+		unmark(s);
+		return r;
+	}
+	s->has_run = true;
+	if (r)
+		return fr_fail_context(e, "VM %s: cont has no answer, so that it may have run",
+				       vm->name);
+	check_runs(s);
+	return 0;
 }
 
+/* At once: a QEMU that ends in order empties RAM files that have discard-data=on. */
 static void kill_vmm(const struct start *s)
 {
-	uint64_t end = now_ms() + KILL_MS;
-
 	if (s->child <= 0)
 		return;
-	kill(s->child, SIGTERM);
-	while (waitpid(s->child, NULL, WNOHANG) == 0) {
-		if (now_ms() >= end) {
-			kill(s->child, SIGKILL);
-			waitpid(s->child, NULL, 0);
-			return;
-		}
-		poll(NULL, 0, 10);
-	}
+	kill(s->child, SIGKILL);
+	waitpid(s->child, NULL, 0);
 }
 
-int fr_vm_start(const struct fr_ctx *ctx, const char *spec_json, const void *state, size_t bytes,
-		unsigned int timeout_ms, void (*up)(void *data), void *data, struct fr_error *e)
+int fr_vm_start(const struct fr_ctx *ctx, const struct fr_vm_restart *restart, struct fr_error *e)
 {
-	struct start s = {.ctx = ctx, .log_fd = -1, .deadline = now_ms() + timeout_ms};
+	struct start s = {.ctx = ctx,
+			  .restart = restart,
+			  .log_fd = -1,
+			  .deadline = now_ms() + restart->timeout_ms};
 	struct fr_error local = {0};
 	int r;
 
 	e = e ? e : &local;
-	r = fr_vm_parse_spec(spec_json, &s.vm, e);
+	r = fr_vm_parse_spec(restart->spec, &s.vm, e);
 	if (r)
 		return r;
 	/* a second QEMU would take the socket away, and run on the same memory */
@@ -300,15 +335,15 @@ int fr_vm_start(const struct fr_ctx *ctx, const char *spec_json, const void *sta
 	if (!r)
 		r = connect_vmm(&s, e);
 	if (!r) {
-		if (up)
-			up(data);
-		r = load_state(&s, state, bytes, e);
+		if (restart->up)
+			restart->up(restart->data);
+		r = load_state(&s, e);
 		if (!r)
 			r = run(&s, e);
 		if (r)
 			r = explain(&s, r, e);
 	}
-	if (r)
+	if (r && !s.has_run)
 		kill_vmm(&s);
 	if (s.log_fd >= 0)
 		close(s.log_fd);

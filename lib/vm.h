@@ -33,13 +33,22 @@ int fr_vm_spec(const struct fr_vm *vm, char **ret_json);
 const char *fr_vm_name(const struct fr_vm *vm);
 void fr_vm_close(struct fr_vm *vm);
 
+struct fr_vm_restart {
+	const char *spec;	/* "vm/NAME/spec", as a string */
+	const void *state;	/* "vm/NAME/state" */
+	size_t state_bytes;
+	unsigned int timeout_ms;
+	int marker_fd;		/* an empty file; gets contents just before the guest runs */
+	void (*up)(void *data);	/* called once the VMM answers; may be NULL */
+	void *data;
+};
+
 /*
- * Next kernel: start the VMM of @spec with -incoming, load @state, continue (a guest
- * that was paused stays so).  @up (may be NULL) is called once the VMM answers.  On
- * failure no VMM is left, so that it can be tried again.
+ * Next kernel: start the VMM with -incoming, load the state, continue (a guest that was
+ * paused stays so).  On failure with the marker empty no VMM is left, and it can be tried
+ * again; with contents the guest may have run, and its VMM is left alone.
  */
-int fr_vm_start(const struct fr_ctx *ctx, const char *spec_json, const void *state,
-		size_t bytes, unsigned int timeout_ms, void (*up)(void *data), void *data,
+int fr_vm_start(const struct fr_ctx *ctx, const struct fr_vm_restart *restart,
 		struct fr_error *e);
 /* Names of the regions that a spec needs. */
 int fr_vm_spec_regions(const char *spec_json, char ***ret_names, size_t *ret_nr,

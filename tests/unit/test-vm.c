@@ -1,11 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* QEMU's command line rewritten for a restart, and the spec that carries it. */
+/*
+ * QEMU's command line rewritten for a restart, the spec that carries it, and the restart
+ * itself, for which this program is started once more as a scripted VMM.
+ */
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "fake-root.h"
 #include "test.h"
 #include "vm-private.h"
 
@@ -210,14 +221,203 @@ static void hostile_regions(void **state)
 		assert_int_equal(fr_vm_spec_regions(bad[i], &names, &nr, &e), -EBADMSG);
 }
 
-int main(void)
+/* ---------------------------------------------------------------------------- restart */
+
+static void leave_word(int sig)
+{
+	(void)sig;
+	close(open("terminated", O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	_exit(0);
+}
+
+static bool has_contents(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && st.st_size > 0;
+}
+
+static const char *reply(const char *command, const char *script)
+{
+	if (strstr(command, "query-migrate-capabilities"))
+		return "\"return\": [{\"capability\": \"x-ignore-shared\", \"state\": false}]";
+	if (strstr(command, "query-migrate"))
+		return strcmp(script, "bad-state") ?
+			       "\"return\": {\"status\": \"completed\"}" :
+			       "\"return\": {\"status\": \"failed\", \"error-desc\": \"bad state\"}";
+	if (strstr(command, "query-status"))
+		return strcmp(script, "io-error") ? "\"return\": {\"status\": \"running\"}" :
+						    "\"return\": {\"status\": \"io-error\"}";
+	if (!strstr(command, "\"cont\""))
+		return "\"return\": {}";
+	if (!has_contents("marker"))
+		return "\"error\": {\"desc\": \"not marked\"}";
+	if (!strcmp(script, "mute"))
+		return NULL;
+	return strcmp(script, "refuse") ? "\"return\": {}" : "\"error\": {\"desc\": \"no\"}";
+}
+
+/* In a process of its own, in the root: listen on "qmp", answer as @script says. */
+static int be_vmm(const char *script)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "qmp"};
+	int id = 0, fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char line[4096];
+	ssize_t n;
+
+	signal(SIGTERM, leave_word);
+	signal(SIGPIPE, SIG_IGN);
+	alarm(60);
+	dprintf(creat("pid", 0600), "%d\n", getpid());
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 1))
+		return 1;
+	fd = accept(fd, NULL, NULL);
+	dprintf(fd, "{\"QMP\": {\"version\": {\"qemu\": {\"major\": 7, \"minor\": 2, "
+		    "\"micro\": 22}}}}\r\n");
+	while ((n = read(fd, line, sizeof(line) - 1)) > 0) { /* one command at a time */
+		const char *text;
+
+		line[n] = '\0';
+		text = reply(line, script);
+		id++;
+		if (text)
+			dprintf(fd, "{%s, \"id\": %d}\r\n", text, id);
+	}
+	for (;;)
+		pause();
+}
+
+struct outcome {
+	int r;
+	bool lives, marked, terminated;
+	int warnings;
+	struct fr_error e;
+};
+
+static void count_warnings(void *data, enum fr_log_level level, const char *text)
+{
+	(void)text;
+	*(int *)data += level == FR_LOG_WARN;
+}
+
+static char *restart_spec(const struct fake_root *root, const char *script, bool running)
+{
+	struct fr_vm_ram ram = {MUTABLE("m"), MUTABLE("/dev/shm/b"), false};
+	char *argv[] = {MUTABLE("vmm"), MUTABLE("be-vmm"), MUTABLE(script), NULL}, *json;
+	char qmp[80];
+	gid_t none;
+	struct fr_vm vm = {.name = MUTABLE("web"),
+			   .qmp_path = qmp,
+			   .exe = MUTABLE("/proc/self/exe"),
+			   .cwd = MUTABLE(root->path),
+			   .machine = MUTABLE(""),
+			   .ram = &ram,
+			   .nr_ram = 1,
+			   .argv = argv,
+			   .argc = 3,
+			   .uid = geteuid(),
+			   .gid = getegid(),
+			   .groups = &none,
+			   .was_running = running};
+
+	snprintf(qmp, sizeof(qmp), "%s/qmp", root->path);
+	assert_int_equal(fr_vm_spec(&vm, &json), 0);
+	return json;
+}
+
+/* @marker_flags: of an open file that is to be the marker */
+static struct outcome restart(const char *script, bool running, int marker_flags)
+{
+	struct outcome o = {0};
+	struct fake_root root;
+	struct fr_ctx ctx = {.root = root.path, .log = count_warnings, .data = &o.warnings};
+	struct fr_vm_restart how = {.state = "state", .state_bytes = 5, .timeout_ms = 2000};
+	char path[96], *spec;
+	pid_t vmm;
+
+	fake_root_make(&root);
+	fake_root_text(&root, "/run/x", "");
+	fake_root_text(&root, "/marker", "");
+	snprintf(path, sizeof(path), "%s/marker", root.path);
+	how.marker_fd = open(path, marker_flags | O_CLOEXEC);
+	how.spec = spec = restart_spec(&root, script, running);
+	o.r = fr_vm_start(&ctx, &how, &o.e);
+	o.marked = has_contents(path);
+	snprintf(path, sizeof(path), "%s/terminated", root.path);
+	o.terminated = !access(path, F_OK);
+	vmm = atoi(fake_root_line(&root, "/pid"));
+	assert_true(vmm > 0);
+	o.lives = !waitpid(vmm, NULL, WNOHANG);
+	if (o.lives) {
+		kill(vmm, SIGKILL);
+		waitpid(vmm, NULL, 0);
+	}
+	close(how.marker_fd);
+	free(spec);
+	fake_root_remove(&root);
+	return o;
+}
+
+static void marks_before_the_guest_runs(void **state)
+{
+	struct outcome o = restart("", true, O_WRONLY);
+
+	(void)state;
+	if (o.r)
+		fail_msg("%s", o.e.text);
+	assert_true(o.marked && o.lives);
+	assert_int_equal(o.warnings, 0);
+	o = restart("", false, O_WRONLY); /* stays paused */
+	assert_int_equal(o.r, 0);
+	assert_true(o.marked && o.lives);
+}
+
+static void what_has_not_run_is_killed(void **state)
+{
+	static const char *const scripts[] = {"bad-state", "refuse"};
+	struct outcome o;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		o = restart(scripts[i], true, O_WRONLY);
+		assert_true(o.r < 0);
+		/* and not asked to end: it would empty files with discard-data=on */
+		assert_false(o.marked || o.lives || o.terminated);
+	}
+	o = restart("", true, O_RDONLY);
+	assert_int_equal(o.r, -EBADF);
+	assert_false(o.marked || o.lives || o.terminated);
+}
+
+static void what_may_have_run_is_let_live(void **state)
+{
+	struct outcome o = restart("mute", true, O_WRONLY);
+
+	(void)state;
+	assert_int_equal(o.r, -ETIMEDOUT);
+	assert_true(o.marked && o.lives);
+	o = restart("io-error", true, O_WRONLY);
+	assert_int_equal(o.r, 0);
+	assert_true(o.marked && o.lives);
+	assert_int_equal(o.warnings, 1);
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rewrites),	    cmocka_unit_test(rewrites_prealloc),
-		cmocka_unit_test(rewrites_machine), cmocka_unit_test(refuses_fds),
-		cmocka_unit_test(spec_round_trip),  cmocka_unit_test(hostile_specs),
+		cmocka_unit_test(rewrites),
+		cmocka_unit_test(rewrites_prealloc),
+		cmocka_unit_test(rewrites_machine),
+		cmocka_unit_test(refuses_fds),
+		cmocka_unit_test(spec_round_trip),
+		cmocka_unit_test(hostile_specs),
 		cmocka_unit_test(hostile_regions),
+		cmocka_unit_test(marks_before_the_guest_runs),
+		cmocka_unit_test(what_has_not_run_is_killed),
+		cmocka_unit_test(what_may_have_run_is_let_live),
 	};
 
+	if (argc > 2 && !strcmp(argv[1], "be-vmm"))
+		return be_vmm(argv[2]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
