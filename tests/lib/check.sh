@@ -93,7 +93,7 @@ summary() {
 
 vm_prepare() {
 	cmd_build
-	if ! kernel_get_all >/dev/null || ! cmd_images >/dev/null; then
+	if ! cmd_kernel >/dev/null || ! cmd_images >/dev/null; then
 		die "cannot prepare the VM tests"
 	fi
 	probe_speed

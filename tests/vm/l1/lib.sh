@@ -20,7 +20,6 @@ say() {
 
 fail() {
 	say "FAIL stage=$FR_STAGE $*"
-	dmesg | tail -n 40
 	poweroff -f
 	sleep 60
 }
@@ -59,7 +58,7 @@ wait_for() {
 
 # The running kernel's command line, for stage $1.
 cmdline_for() {
-	sed -e 's/BOOT_IMAGE=[^ ]* *//' -e 's/\(fr\.stage=\)[^ ]*/\1'"$1"'/' /proc/cmdline
+	sed -e 's/\(BOOT_IMAGE\|memmap\)=[^ ]* *//g' -e 's/\(fr\.stage=\)[^ ]*/\1'"$1"'/' /proc/cmdline
 }
 
 # Mount a hugetlbfs with $1 pages of 2 MiB at /mnt/huge, and a tmpfs at /mnt/tmpfs.

@@ -29,7 +29,7 @@ if [ "$FR_STAGE" = 1 ]; then
 fi
 must_equal status "$(status kernel_status)" accepted
 tell "A patched kernel, hop $(status hop): kept are $(region g0 kept_bytes) bytes of the guest."
-memory_mounts
+memory_mounts 32
 tell "kexec-fastrestart restore --all"
 must kexec-fastrestart restore --all
 guest_counts g0

@@ -58,7 +58,7 @@ case $FR_STAGE in
 	jump
 	;;
 2)
-	memory_mounts
+	memory_mounts 32
 	must kexec-fastrestart restore --all
 	guest_counts g0
 	guest_verified g0

@@ -23,7 +23,7 @@ case $FR_STAGE in
 	must_equal status "$(status kernel_status)" accepted
 	kexec-fastrestart list
 	must_equal "regions kept" "$(status kept_regions)" 5
-	memory_mounts
+	memory_mounts 32
 	must kexec-fastrestart restore --all
 	must pattern check /mnt/huge/data "$FR_NONCE"
 	must pattern check /mnt/tmpfs/data "$FR_NONCE"

@@ -11,7 +11,7 @@ case $FR_STAGE in
 	jump
 	;;
 2)
-	memory_mounts
+	memory_mounts 32
 	must kexec-fastrestart restore g1
 	guest_counts g1
 	guest_verified g1
@@ -21,7 +21,7 @@ case $FR_STAGE in
 	jump
 	;;
 3)
-	memory_mounts
+	memory_mounts 32
 	must kexec-fastrestart restore g0
 	guest_counts g0
 	must kexec-fastrestart restore g1

@@ -24,7 +24,7 @@ case $FR_STAGE in
 	# use all memory that there is, so that a kept page would not survive by luck
 	mkdir -p /mnt/hog
 	mount -t tmpfs -o size=100% none /mnt/hog
-	dd if=/dev/urandom of=/mnt/hog/f bs=1M count=1500 2>/dev/null
+	dd if=/dev/zero of=/mnt/hog/f bs=1M count=1500 2>/dev/null
 	rm /mnt/hog/f
 	must_fail 3 kexec-fastrestart restore huge
 	must load_next 3
@@ -32,7 +32,7 @@ case $FR_STAGE in
 	;;
 3)
 	must_equal status "$(status kernel_status)" accepted
-	memory_mounts
+	memory_mounts 32
 	must kexec-fastrestart restore huge g0
 	must pattern check /mnt/huge/data "$FR_NONCE"
 	guest_counts g0
@@ -57,14 +57,14 @@ case $FR_STAGE in
 	must_equal status "$(status kernel_status)" none
 	mkdir -p /mnt/hog
 	mount -t tmpfs -o size=100% none /mnt/hog
-	dd if=/dev/urandom of=/mnt/hog/f bs=1M count=1500 2>/dev/null
+	dd if=/dev/zero of=/mnt/hog/f bs=1M count=1500 2>/dev/null
 	rm /mnt/hog/f
 	must load_next 5 --descriptor /descriptor
 	jump
 	;;
 5)
 	must_equal "shmem's state" "$(region shmem state)" kept
-	memory_mounts
+	memory_mounts 32
 	must kexec-fastrestart restore --all
 	must pattern check /mnt/tmpfs/data "$FR_NONCE"
 	done_ok
