@@ -336,6 +336,10 @@ static int still_kept(const struct load *l, size_t i, bool *ret, struct fr_error
 
 	if (l->handed != l->status->handed) {
 		*ret = !in_system_ram(l, g);
+		if (!*ret)
+			fr_log(l->ctx, FR_LOG_WARN,
+			       "region %s: the running kernel has memory of it as System RAM: taken as given back, and not kept on",
+			       g->name);
 		return 0;
 	}
 	if (l->status->states[i] == FR_STATE_BUSY)
@@ -393,11 +397,42 @@ static size_t vm_prefix(const char *blob)
 	return end ? (size_t)(end + 1 - blob) : 0;
 }
 
+static bool was_restored(const struct load *l, const char *region)
+{
+	for (size_t i = 0; i < l->handed->nr_regions; i++)
+		if (!strcmp(l->handed->regions[i].name, region))
+			return l->status->states[i] == FR_STATE_RESTORED;
+	return false;
+}
+
+/* The device state of VM @name is about to be dropped: has restore made use of it? */
+static int check_started(const struct load *l, const char *name, char *const *regions, size_t nr,
+			 struct fr_error *e)
+{
+	_cleanup_free_ char *marker = fr_path(l->ctx, "/run/kexec-fastrestart/vm/%s.started", name);
+	bool restored = false;
+	struct stat st;
+
+	if (!marker)
+		return out_of_memory(e);
+	/* a saved descriptor is of an earlier boot, whose markers are gone */
+	if (l->handed != l->status->handed || l->o->force)
+		return 0;
+	for (size_t i = 0; i < nr; i++)
+		restored |= was_restored(l, regions[i]);
+	if (!restored || (!stat(marker, &st) && st.st_size))
+		return 0;
+	return fr_fail(
+		e, FR_FAULT_REFUSED, EBUSY,
+		"VM %s: its memory was restored, but it was never started: start it with restore, or give it up with --force",
+		name);
+}
+
 /* A VM waits for its restore as long as one of its regions is kept. */
 static int vm_is_kept(const struct load *l, const struct fr_blob *blob, bool *ret,
 		      struct fr_error *e)
 {
-	char spec_name[FR_NAME_BYTES + sizeof("spec")];
+	char spec_name[FR_NAME_BYTES + sizeof("spec")], vm[FR_NAME_BYTES];
 	const struct fr_blob *spec;
 	_cleanup_free_ char *json = NULL;
 	struct fr_error why = {0};
@@ -422,12 +457,14 @@ static int vm_is_kept(const struct load *l, const struct fr_blob *blob, bool *re
 		*ret = true;
 		return 0;
 	}
-	for (size_t i = 0; i < nr; i++) {
+	for (size_t i = 0; i < nr; i++)
 		*ret |= has_region(l, names[i]);
+	snprintf(vm, sizeof(vm), "%.*s", (int)vm_prefix(blob->name) - 4, blob->name + 3);
+	r = *ret ? 0 : check_started(l, vm, names, nr, e);
+	for (size_t i = 0; i < nr; i++)
 		free(names[i]);
-	}
 	free(names);
-	return 0;
+	return r;
 }
 
 static int hand_on_blobs(struct load *l, struct fr_error *e)
