@@ -185,6 +185,9 @@ static int identify(struct fr_keep *k, const struct stat *st, struct fr_error *e
 	struct fr_region *g = &k->region;
 	struct statfs fs;
 
+	if (S_ISDIR(st->st_mode))
+		return fr_fail(e, FR_FAULT_USAGE, EISDIR, "%s: a directory: name the file itself",
+			       g->path);
 	if (!S_ISREG(st->st_mode))
 		return fr_fail(e, FR_FAULT_USAGE, EINVAL,
 			       "%s: not a regular file: name the file itself", g->path);
@@ -208,6 +211,21 @@ static int identify(struct fr_keep *k, const struct stat *st, struct fr_error *e
 	g->uid = st->st_uid;
 	g->gid = st->st_gid;
 	k->blocks = st->st_blocks;
+	return 0;
+}
+
+/* From an O_PATH descriptor to one that can be mapped, of the same file whatever its name is now. */
+static int open_for_writing(struct fr_keep *k, struct fr_error *e)
+{
+	char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", k->fd);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return failed(k, "cannot open it", errno, e);
+	close(k->fd);
+	k->fd = fd;
 	return 0;
 }
 
@@ -241,15 +259,13 @@ int fr_keep_open_file(const struct fr_ctx *ctx, const struct fr_source *src, str
 	if (!k->region.path)
 		return fr_fail(e, errno == ENOENT ? FR_FAULT_NOT_FOUND : FR_FAULT_SYSTEM, errno,
 			       "%s: %s", src->path, strerror(errno));
-	k->fd = open(k->region.path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
-	if (k->fd < 0)
-		return errno == EISDIR ?
-			       fr_fail(e, FR_FAULT_USAGE, EISDIR,
-				       "%s: a directory: name the file itself", k->region.path) :
-			       failed(k, "cannot open it", errno, e);
-	if (fstat(k->fd, &st))
-		return failed(k, "stat", errno, e);
+	/* what it is comes before whether it can be written: another file system is refused as such */
+	k->fd = open(k->region.path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	if (k->fd < 0 || fstat(k->fd, &st))
+		return failed(k, "cannot open it", errno, e);
 	r = identify(k, &st, e);
+	if (!r)
+		r = open_for_writing(k, e);
 	if (!r)
 		r = map_file(k, e);
 	if (!r)
