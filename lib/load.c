@@ -704,13 +704,28 @@ static int find_poison(struct load *l, struct fr_error *e)
 
 /* --------------------------------------------------------------------- plan, stage */
 
+static int read_iomem(struct load *l, struct fr_error *e)
+{
+	int r = fr_iomem_ranges(l->ctx, "System RAM", &l->system_ram, e);
+
+	return r ? r : fr_iomem_ranges(l->ctx, "Persistent Memory (legacy)", &l->pram, e);
+}
+
+/* The map depends on which carve-outs are kept. */
 static int read_ram(struct load *l, struct fr_error *e)
 {
-	int r = fr_ram_map_read(l->ctx, l->handed, &l->ram, e);
+	_cleanup_(fr_ranges_clear) struct fr_ranges kept = {0};
 
-	if (!r)
-		r = fr_iomem_ranges(l->ctx, "System RAM", &l->system_ram, e);
-	return r ? r : fr_iomem_ranges(l->ctx, "Persistent Memory (legacy)", &l->pram, e);
+	for (size_t i = 0; i < l->nr_regions; i++) {
+		const struct fr_extents *x = &l->regions[i].extents;
+
+		for (size_t k = 0; k < x->nr && l->regions[i].kind == FR_KIND_RAW; k++)
+			if (fr_ranges_add(&kept, x->v[k].start_pfn << FR_PAGE_SHIFT,
+					  (x->v[k].start_pfn + x->v[k].nr_pages) << FR_PAGE_SHIFT))
+				return out_of_memory(e);
+	}
+	fr_ranges_normalise(&kept);
+	return fr_ram_map_read(l->ctx, l->handed, &kept, &l->ram, e);
 }
 
 static struct fr_descriptor surveyed(const struct load *l)
@@ -854,8 +869,8 @@ static void clear(struct load *l)
 static int run(struct load *l, bool dry_run, struct fr_error *e)
 {
 	static int (*const steps[])(struct load *, struct fr_error *) = {
-		read_boot_id, make_cmdline, open_image, open_initrd, find_handed, read_ram,
-		hand_on,      find_sources, survey,	find_poison, make_plan,
+		read_boot_id, make_cmdline, open_image, open_initrd, find_handed, read_iomem,
+		hand_on,      find_sources, survey,	read_ram,    find_poison, make_plan,
 	};
 	int r = check_capabilities(l, e);
 

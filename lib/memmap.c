@@ -4,9 +4,9 @@
  *
  * /sys/firmware/memmap is what the firmware said at boot, but not quite what is RAM:
  * UEFI tables that the kernel keeps appear in it as RAM and in /proc/iomem as
- * reserved.  Carve-outs of memmap= appear in /proc/iomem in the same way, and are RAM
- * nonetheless: the next kernel gets to say what they are.  After a hop, the map is the
- * one in the descriptor.
+ * reserved.  Carve-outs of memmap= appear in /proc/iomem in the same way, and stay what
+ * they are: bad memory, or another's.  Only where they are kept they count as RAM, which
+ * the next kernel gets to give back.  After a hop, the map is the one in the descriptor.
  */
 #include "config.h"
 
@@ -372,65 +372,86 @@ static int add_ram(struct fr_ram_map *m, uint64_t start, uint64_t end, const str
 
 /* ------------------------------------------------------------ all of it together */
 
-/* What the running kernel has set aside from RAM, other than by memmap=. */
-static int read_set_aside(const struct fr_ctx *ctx, struct fr_ranges *ret, struct fr_error *e)
+/* Carve-outs of memmap= that are kept. */
+static int read_kept_carve_outs(const struct fr_ctx *ctx, const struct fr_ranges *kept,
+				struct fr_ranges *ret, struct fr_error *e)
 {
-	static const char *const names[] = {"Reserved", "reserved", "ACPI Tables",
-					    "ACPI Non-volatile Storage"};
-	_cleanup_(fr_ranges_clear) struct fr_ranges all = {0}, carved = {0};
-	_cleanup_free_ char *iomem = NULL, *cmdline = NULL;
+	_cleanup_(fr_ranges_clear) struct fr_ranges carved = {0};
+	_cleanup_free_ char *cmdline = NULL;
+	int err = read_text(ctx, "/proc/cmdline", &cmdline, e);
+
+	if (err)
+		return err;
+	return fr_cmdline_carve_outs(cmdline, &carved) || fr_ranges_intersect(&carved, kept, ret) ?
+		       no_memory(e) :
+		       0;
+}
+
+/* What the running kernel has set aside from RAM, with its types, but for @kept. */
+static int read_set_aside(const struct fr_ctx *ctx, const struct fr_ranges *kept,
+			  struct fr_ram_map *ret, struct fr_error *e)
+{
+	_cleanup_(fr_ranges_clear) struct fr_ranges carved = {0};
+	_cleanup_(fr_ram_map_clear) struct fr_ram_map all = {0};
+	_cleanup_free_ char *iomem = NULL;
 	int err = read_text(ctx, "/proc/iomem", &iomem, e);
 
 	if (!err)
-		err = read_text(ctx, "/proc/cmdline", &cmdline, e);
-	for (size_t i = 0; !err && i < FR_ARRAY_SIZE(names); i++) {
-		_cleanup_(fr_ranges_clear) struct fr_ranges one = {0};
+		err = read_kept_carve_outs(ctx, kept, &carved, e);
+	for (size_t i = 0; !err && i < FR_ARRAY_SIZE(type_names); i++) {
+		_cleanup_(fr_ranges_clear) struct fr_ranges one = {0}, left = {0};
 
-		err = fr_iomem_parse(iomem, names[i], &one, e);
-		for (size_t j = 0; !err && j < one.nr; j++)
-			if (fr_ranges_add(&all, one.v[j].start, one.v[j].end))
+		if (type_names[i].type == FR_E820_RAM)
+			continue;
+		err = fr_iomem_parse(iomem, type_names[i].name, &one, e);
+		if (!err && fr_ranges_subtract(&one, &carved, &left))
+			err = no_memory(e);
+		for (size_t k = 0; !err && k < left.nr; k++)
+			if (fr_ram_map_add(&all, left.v[k].start, left.v[k].end, type_names[i].type,
+					   0))
 				err = no_memory(e);
 	}
 	if (err)
 		return err;
-	fr_ranges_normalise(&all);
-	if (fr_cmdline_carve_outs(cmdline, &carved) || fr_ranges_subtract(&all, &carved, ret))
-		return no_memory(e);
+	if (all.nr)
+		qsort(all.v, all.nr, sizeof(*all.v), compare_ram);
+	*ret = all;
+	all = (struct fr_ram_map){0};
 	return 0;
 }
 
 /* Firmware's entry @r, RAM in it split into what is set aside and the nodes' RAM. */
 static int add_firmware_entry(struct fr_ram_map *m, const struct fr_ram *r,
-			      const struct fr_ranges *aside, const struct nodes *nodes)
+			      const struct fr_ram_map *aside, const struct nodes *nodes)
 {
-	struct fr_range whole = {r->start, r->end};
-	const struct fr_ranges entry = {.v = &whole, .nr = 1, .cap = 1};
-	_cleanup_(fr_ranges_clear) struct fr_ranges taken = {0};
 	uint64_t at = r->start;
-	int err;
+	int err = 0;
 
 	if (r->type != FR_E820_RAM)
 		return fr_ram_map_add(m, r->start, r->end, r->type, 0);
-	err = fr_ranges_intersect(&entry, aside, &taken);
-	for (size_t i = 0; !err && i < taken.nr; i++) {
-		err = add_ram(m, at, taken.v[i].start, nodes);
+	for (size_t i = 0; !err && i < aside->nr; i++) {
+		uint64_t start = fr_max_u64(aside->v[i].start, r->start);
+		uint64_t end = fr_min_u64(aside->v[i].end, r->end);
+
+		if (start >= end)
+			continue;
+		err = add_ram(m, at, start, nodes);
 		if (!err)
-			err = fr_ram_map_add(m, taken.v[i].start, taken.v[i].end, FR_E820_RESERVED,
-					     0);
-		at = taken.v[i].end;
+			err = fr_ram_map_add(m, start, end, aside->v[i].type, 0);
+		at = end;
 	}
 	return err ? err : add_ram(m, at, r->end, nodes);
 }
 
-static int read_machine(const struct fr_ctx *ctx, struct fr_ram_map *ret, struct fr_error *e)
+static int read_machine(const struct fr_ctx *ctx, const struct fr_ranges *kept,
+			struct fr_ram_map *ret, struct fr_error *e)
 {
-	_cleanup_(fr_ram_map_clear) struct fr_ram_map firmware = {0}, out = {0};
-	_cleanup_(fr_ranges_clear) struct fr_ranges aside = {0};
+	_cleanup_(fr_ram_map_clear) struct fr_ram_map firmware = {0}, aside = {0}, out = {0};
 	_cleanup_(nodes_clear) struct nodes nodes = {0};
 	int err = read_firmware(ctx, &firmware, e);
 
 	if (!err)
-		err = read_set_aside(ctx, &aside, e);
+		err = read_set_aside(ctx, kept, &aside, e);
 	if (!err)
 		err = read_nodes(ctx, &nodes, e);
 	if (err)
@@ -448,12 +469,12 @@ static int read_machine(const struct fr_ctx *ctx, struct fr_ram_map *ret, struct
 }
 
 int fr_ram_map_read(const struct fr_ctx *ctx, const struct fr_descriptor *handed,
-		    struct fr_ram_map *ret, struct fr_error *e)
+		    const struct fr_ranges *kept, struct fr_ram_map *ret, struct fr_error *e)
 {
 	struct fr_ram_map copy;
 
 	if (!handed)
-		return read_machine(ctx, ret, e);
+		return read_machine(ctx, kept, ret, e);
 	copy = (struct fr_ram_map){.v = malloc((handed->ram.nr + 1) * sizeof(*copy.v)),
 				   .nr = handed->ram.nr,
 				   .cap = handed->ram.nr + 1};

@@ -33,10 +33,12 @@ int fr_ram_map_ranges(const struct fr_ram_map *m, uint32_t type, struct fr_range
 /*
  * memmap.c: the machine's original RAM map.  From @handed (the descriptor of the
  * last hop) if not NULL, else /sys/firmware/memmap intersected with
- * /proc/iomem's System RAM; nodes from /sys/devices/system/node.
+ * /proc/iomem's System RAM; nodes from /sys/devices/system/node.  Carve-outs of
+ * memmap= count as RAM where they are in @kept, which is normalised, and stay what
+ * they are elsewhere.
  */
 int fr_ram_map_read(const struct fr_ctx *ctx, const struct fr_descriptor *handed,
-		    struct fr_ram_map *ret, struct fr_error *e);
+		    const struct fr_ranges *kept, struct fr_ram_map *ret, struct fr_error *e);
 /* The top-level entries of /proc/iomem called @name, "System RAM" and others. */
 int fr_iomem_ranges(const struct fr_ctx *ctx, const char *name, struct fr_ranges *ret,
 		    struct fr_error *e);

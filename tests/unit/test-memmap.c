@@ -28,21 +28,22 @@ static void open_machine(struct machine *m, const char *name)
 	m->ctx = (struct fr_ctx){.root = m->root};
 }
 
-static struct fr_ram_map read_map(const char *name)
+static struct fr_ram_map read_map(const char *name, struct fr_range kept_range)
 {
+	const struct fr_ranges kept = {.v = &kept_range, .nr = 1, .cap = 1};
 	struct fr_ram_map map;
 	struct fr_error e = {0};
 	struct machine m;
 
 	open_machine(&m, name);
-	if (fr_ram_map_read(&m.ctx, NULL, &map, &e))
+	if (fr_ram_map_read(&m.ctx, NULL, &kept, &map, &e))
 		fail_msg("%s: %s", name, e.text);
 	return map;
 }
 
-static void expect_map(const char *name, const struct fr_ram *v, size_t nr)
+static void expect_map(const char *name, struct fr_range kept, const struct fr_ram *v, size_t nr)
 {
-	struct fr_ram_map map = read_map(name);
+	struct fr_ram_map map = read_map(name, kept);
 
 	for (size_t i = 0; i < nr && i < map.nr; i++) {
 		assert_int_equal(map.v[i].start, v[i].start);
@@ -53,6 +54,8 @@ static void expect_map(const char *name, const struct fr_ram *v, size_t nr)
 	assert_int_equal(map.nr, nr);
 	fr_ram_map_clear(&map);
 }
+
+#define NOTHING ((struct fr_range){0, 0x1000}) /* that is a carve-out */
 
 #define LOW_2G                                                                                     \
 	{0, 0x1000, FR_E820_RESERVED, 0}, {0x1000, 0x9fc00, FR_E820_RAM, 0},                       \
@@ -71,6 +74,25 @@ static const struct fr_ram q35_8g[] = {
 	{0xfd00000000, 0x10000000000, FR_E820_RESERVED, 0},
 };
 
+static const struct fr_ram q35_8g_carved[] = {
+	LOW_2G,
+	{4 * GIB, 5 * GIB, FR_E820_PRAM, 0},
+	{5 * GIB, 0x160000000, FR_E820_RAM, 0},
+	{0x160000000, 0x180000000, FR_E820_RESERVED, 0},
+	{6 * GIB, 10 * GIB, FR_E820_RAM, 0},
+	{0xfd00000000, 0x10000000000, FR_E820_RESERVED, 0},
+};
+
+/* The last 256 MiB of PRAM and the first of what is reserved are kept. */
+static const struct fr_ram q35_8g_part[] = {
+	LOW_2G,
+	{4 * GIB, 0x130000000, FR_E820_PRAM, 0},
+	{0x130000000, 0x170000000, FR_E820_RAM, 0},
+	{0x170000000, 0x180000000, FR_E820_RESERVED, 0},
+	{6 * GIB, 10 * GIB, FR_E820_RAM, 0},
+	{0xfd00000000, 0x10000000000, FR_E820_RESERVED, 0},
+};
+
 static const struct fr_ram q35_2nodes[] = {
 	LOW_2G,
 	{4 * GIB, 6 * GIB, FR_E820_RAM, 0},
@@ -81,26 +103,33 @@ static const struct fr_ram q35_2nodes[] = {
 static void test_q35(void **state)
 {
 	(void)state;
-	expect_map("q35-8g", q35_8g, FR_ARRAY_SIZE(q35_8g));
+	expect_map("q35-8g", NOTHING, q35_8g, FR_ARRAY_SIZE(q35_8g));
 }
 
-/* Carve-outs of memmap=, of either kind, are RAM to the next kernel. */
+/* Carve-outs of memmap=, of either kind, are RAM to the next kernel if they are kept. */
 static void test_carved(void **state)
 {
 	(void)state;
-	expect_map("q35-8g-carved", q35_8g, FR_ARRAY_SIZE(q35_8g));
+	expect_map("q35-8g-carved", NOTHING, q35_8g_carved, FR_ARRAY_SIZE(q35_8g_carved));
+	expect_map("q35-8g-carved", (struct fr_range){4 * GIB, 6 * GIB}, q35_8g,
+		   FR_ARRAY_SIZE(q35_8g));
+	expect_map("q35-8g-carved", (struct fr_range){0x130000000, 0x170000000}, q35_8g_part,
+		   FR_ARRAY_SIZE(q35_8g_part));
+	/* what is no carve-out stays what it is, kept or not */
+	expect_map("q35-8g-carved", (struct fr_range){0, 4 * GIB}, q35_8g_carved,
+		   FR_ARRAY_SIZE(q35_8g_carved));
 }
 
 static void test_two_nodes(void **state)
 {
 	(void)state;
-	expect_map("q35-2nodes", q35_2nodes, FR_ARRAY_SIZE(q35_2nodes));
+	expect_map("q35-2nodes", NOTHING, q35_2nodes, FR_ARRAY_SIZE(q35_2nodes));
 }
 
 /* UEFI's tables look like RAM to firmware, and like reserved memory in /proc/iomem. */
 static void test_uefi(void **state)
 {
-	struct fr_ram_map map = read_map("uefi-tables");
+	struct fr_ram_map map = read_map("uefi-tables", NOTHING);
 
 	(void)state;
 	assert_int_equal(map.nr, 5);
@@ -122,7 +151,7 @@ static void test_after_hop(void **state)
 
 	(void)state;
 	open_machine(&m, "after-hop");
-	assert_int_equal(fr_ram_map_read(&m.ctx, d, &map, &e), 0);
+	assert_int_equal(fr_ram_map_read(&m.ctx, d, &(struct fr_ranges){0}, &map, &e), 0);
 	assert_int_equal(map.nr, d->ram.nr);
 	assert_memory_equal(map.v, d->ram.v, map.nr * sizeof(*map.v));
 	fr_ram_map_clear(&map);
@@ -255,7 +284,7 @@ static void firmware_refused(const char *start, const char *end, const char *say
 	put_entry(dir, 0, "0x1000\n", "0x7fffffff\n", "System RAM\n");
 	put_entry(dir, 1, start, end, "System RAM\n");
 	close(dir);
-	assert_true(fr_ram_map_read(&ctx, NULL, &map, &e) < 0);
+	assert_true(fr_ram_map_read(&ctx, NULL, &(struct fr_ranges){0}, &map, &e) < 0);
 	if (!strstr(e.text, says))
 		fail_msg("\"%s\", not \"%s\"", e.text, says);
 	snprintf(command, sizeof(command), "rm -r %s", root);
