@@ -711,6 +711,19 @@ static int read_iomem(struct load *l, struct fr_error *e)
 	return r ? r : fr_iomem_ranges(l->ctx, "Persistent Memory (legacy)", &l->pram, e);
 }
 
+/* The running kernel knows nothing of a saved descriptor, or an unpatched one of any. */
+static int check_machine(struct load *l, struct fr_error *e)
+{
+	int r;
+
+	if (!l->handed || (l->handed != l->saved && !l->status->handed_from_setup_data))
+		return 0;
+	r = fr_ram_map_check(l->ctx, &l->handed->ram, &l->system_ram, e);
+	return r && l->o->descriptor_file ?
+		       fr_fail_context(e, "--descriptor %s", l->o->descriptor_file) :
+		       r;
+}
+
 /* The map depends on which carve-outs are kept. */
 static int read_ram(struct load *l, struct fr_error *e)
 {
@@ -869,8 +882,9 @@ static void clear(struct load *l)
 static int run(struct load *l, bool dry_run, struct fr_error *e)
 {
 	static int (*const steps[])(struct load *, struct fr_error *) = {
-		read_boot_id, make_cmdline, open_image, open_initrd, find_handed, read_iomem,
-		hand_on,      find_sources, survey,	read_ram,    find_poison, make_plan,
+		read_boot_id, make_cmdline,  open_image, open_initrd,  find_handed,
+		read_iomem,   check_machine, hand_on,	 find_sources, survey,
+		read_ram,     find_poison,   make_plan,
 	};
 	int r = check_capabilities(l, e);
 

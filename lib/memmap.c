@@ -485,3 +485,51 @@ int fr_ram_map_read(const struct fr_ctx *ctx, const struct fr_descriptor *handed
 	*ret = copy;
 	return 0;
 }
+
+static int add_type(const struct fr_ram_map *m, uint32_t type, struct fr_ranges *r)
+{
+	for (size_t i = 0; i < m->nr; i++)
+		if (m->v[i].type == type && fr_ranges_add(r, m->v[i].start, m->v[i].end))
+			return -ENOMEM;
+	fr_ranges_normalise(r);
+	return 0;
+}
+
+/* Kexec tools hand unusable memory on as reserved. */
+static int could_be_ram(const struct fr_ram_map *firmware, struct fr_ranges *ret)
+{
+	static const uint32_t types[] = {FR_E820_RAM, FR_E820_UNUSABLE, FR_E820_PRAM,
+					 FR_E820_RESERVED};
+	int err = 0;
+
+	for (size_t i = 0; !err && i < FR_ARRAY_SIZE(types); i++)
+		err = add_type(firmware, types[i], ret);
+	return err;
+}
+
+int fr_ram_map_check(const struct fr_ctx *ctx, const struct fr_ram_map *m,
+		     const struct fr_ranges *system_ram, struct fr_error *e)
+{
+	_cleanup_(fr_ranges_clear) struct fr_ranges ram = {0}, possible = {0}, unknown = {0},
+						    hidden = {0}, impossible = {0};
+	_cleanup_(fr_ram_map_clear) struct fr_ram_map firmware = {0};
+	int err = read_firmware(ctx, &firmware, e);
+
+	if (err)
+		return err;
+	if (add_type(m, FR_E820_RAM, &ram) || could_be_ram(&firmware, &possible) ||
+	    fr_ranges_subtract(system_ram, &ram, &unknown) ||
+	    fr_ranges_subtract(&ram, system_ram, &hidden) ||
+	    fr_ranges_subtract(&hidden, &possible, &impossible))
+		return no_memory(e);
+	if (unknown.nr)
+		return fr_fail(e, FR_FAULT_DESCRIPTOR, EXDEV,
+			       "descriptor: of another machine: this one has RAM at 0x%" PRIx64
+			       " (or memory was added since: remove it)",
+			       unknown.v[0].start);
+	if (impossible.nr)
+		return fr_fail(e, FR_FAULT_DESCRIPTOR, EXDEV,
+			       "descriptor: of another machine: this one has no RAM at 0x%" PRIx64,
+			       impossible.v[0].start);
+	return 0;
+}

@@ -39,6 +39,13 @@ int fr_ram_map_ranges(const struct fr_ram_map *m, uint32_t type, struct fr_range
  */
 int fr_ram_map_read(const struct fr_ctx *ctx, const struct fr_descriptor *handed,
 		    const struct fr_ranges *kept, struct fr_ram_map *ret, struct fr_error *e);
+/*
+ * Whether the map of a descriptor that the kernel did not vouch for can be this
+ * machine's: all of @system_ram is RAM in @m, and what else is RAM in @m could be by
+ * /sys/firmware/memmap.  -EXDEV if not.
+ */
+int fr_ram_map_check(const struct fr_ctx *ctx, const struct fr_ram_map *m,
+		     const struct fr_ranges *system_ram, struct fr_error *e);
 /* The top-level entries of /proc/iomem called @name, "System RAM" and others. */
 int fr_iomem_ranges(const struct fr_ctx *ctx, const char *name, struct fr_ranges *ret,
 		    struct fr_error *e);

@@ -91,6 +91,18 @@ static void set_state(const char *name, const char *text)
 	fake_root_text(&root, file, text);
 }
 
+static void put_firmware(int nr, const char *start, const char *end, const char *type)
+{
+	char file[64];
+
+	snprintf(file, sizeof(file), "/sys/firmware/memmap/%d/start", nr);
+	fake_root_text(&root, file, start);
+	snprintf(file, sizeof(file), "/sys/firmware/memmap/%d/end", nr);
+	fake_root_text(&root, file, end);
+	snprintf(file, sizeof(file), "/sys/firmware/memmap/%d/type", nr);
+	fake_root_text(&root, file, type);
+}
+
 static int make(void **state)
 {
 	(void)state;
@@ -110,6 +122,9 @@ static int make(void **state)
 		       "108000000-13fffffff : System RAM\n"
 		       "140000000-147ffffff : Unusable memory\n"
 		       "148000000-1bfffffff : System RAM\n");
+	put_firmware(0, "0x100000\n", "0xbfffffff\n", "System RAM\n");
+	put_firmware(1, "0x100000000\n", "0x147ffffff\n", "Unusable memory\n");
+	put_firmware(2, "0x148000000\n", "0x1bfffffff\n", "System RAM\n");
 	return 0;
 }
 
@@ -209,6 +224,28 @@ static void what_has_become_ram_is_named(void **state)
 	assert_null(strstr(warnings, "region web.0"));
 }
 
+/* Its map would make the next kernel use what is no RAM here, or not use what is. */
+static void another_machines_descriptor_is_refused(void **state)
+{
+	static const char *const iomem[] = {
+		"00100000-bfffffff : System RAM\n148000000-1cfffffff : System RAM\n",
+		"00100000-bfffffff : System RAM\n148000000-1afffffff : System RAM\n",
+	};
+	struct fr_error e = {0};
+	size_t nr;
+
+	(void)state;
+	put_descriptor("/saved");
+	for (size_t i = 0; i < 2; i++) {
+		fake_root_text(&root, "/proc/iomem", iomem[i]);
+		put_firmware(2, "0x148000000\n", i ? "0x1afffffff\n" : "0x1cfffffff\n",
+			     "System RAM\n");
+		assert_int_equal(load(false, "/saved", &nr, &e), -EXDEV);
+		assert_int_equal(e.fault, FR_FAULT_DESCRIPTOR);
+		assert_non_null(strstr(e.text, i ? "no RAM at 0x1b0000000" : "RAM at 0x1c0000000"));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -217,6 +254,7 @@ int main(void)
 						make_hopped, drop),
 		cmocka_unit_test_setup_teardown(a_vm_that_was_given_up_is, make_hopped, drop),
 		cmocka_unit_test_setup_teardown(what_has_become_ram_is_named, make, drop),
+		cmocka_unit_test_setup_teardown(another_machines_descriptor_is_refused, make, drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
