@@ -336,6 +336,24 @@ static int add_pieces(struct fr_ram_map *m, const struct fr_ranges *r, uint32_t 
 	return 0;
 }
 
+/*
+ * An entry that is not RAM as it is, but for what is kept of Soft Reserved memory:
+ * drivers of the next kernel (dax_hmem, kmem) could make use of that.
+ */
+static int add_other(struct work *w, const struct fr_ram *r, struct fr_ram_map *parts)
+{
+	_cleanup_(fr_ranges_clear) struct fr_ranges kept = {0}, rest = {0};
+	struct fr_range range = {r->start, r->end};
+	const struct fr_ranges whole = {.v = &range, .nr = 1, .cap = 1};
+
+	if (r->type != (uint32_t)FR_E820_SOFT_RESERVED)
+		return fr_ram_map_add(parts, r->start, r->end, r->type, 0);
+	if (fr_ranges_intersect(&whole, &w->raw, &kept) ||
+	    fr_ranges_subtract(&whole, &kept, &rest) || add_pieces(parts, &rest, r->type))
+		return -ENOMEM;
+	return add_pieces(parts, &kept, FR_E820_UNUSABLE);
+}
+
 /* The original map, with hidden and raw ranges out of RAM; also what stays RAM. */
 static int make_e820(struct work *w)
 {
@@ -348,8 +366,7 @@ static int make_e820(struct work *w)
 	    fr_ranges_subtract(&w->raw, &w->all, &outside))
 		return no_memory(w);
 	for (size_t i = 0; i < m->nr; i++)
-		if (m->v[i].type != FR_E820_RAM &&
-		    fr_ram_map_add(&parts, m->v[i].start, m->v[i].end, m->v[i].type, 0))
+		if (m->v[i].type != FR_E820_RAM && add_other(w, &m->v[i], &parts))
 			return no_memory(w);
 	if (add_pieces(&parts, &seen, FR_E820_RAM) ||
 	    add_pieces(&parts, &w->p->hidden, FR_E820_UNUSABLE) ||

@@ -366,6 +366,24 @@ static void test_raw_reserved(void **state)
 	free_machine(m);
 }
 
+static void test_raw_soft_reserved(void **state)
+{
+	struct machine *m = machine(6);
+	const struct fr_plan *p;
+
+	(void)state;
+	fr_ram_map_add(&m->ram, 10 * GIB, 12 * GIB, (uint32_t)FR_E820_SOFT_RESERVED, 0);
+	keep(m, 0, FR_KIND_RAW, 10 * GIB + 512 * MIB, GIB);
+	p = plan(m);
+	assert_int_equal(p->hidden.nr, 0);
+	assert_int_equal(type_at(&p->e820, 10 * GIB), (uint32_t)FR_E820_SOFT_RESERVED);
+	assert_int_equal(type_at(&p->e820, 10 * GIB + 512 * MIB), FR_E820_UNUSABLE);
+	assert_int_equal(type_at(&p->e820, 11 * GIB + 512 * MIB), (uint32_t)FR_E820_SOFT_RESERVED);
+	/* in the original map it is what it was */
+	assert_int_equal(type_at(&p->ram, 11 * GIB), (uint32_t)FR_E820_SOFT_RESERVED);
+	free_machine(m);
+}
+
 static void test_raw_outside(void **state)
 {
 	struct machine *m = machine(6);
@@ -597,6 +615,7 @@ int main(void)
 		cmocka_unit_test(test_overlap),
 		cmocka_unit_test(test_absurd),
 		cmocka_unit_test(test_raw_pram),
+		cmocka_unit_test(test_raw_soft_reserved),
 		cmocka_unit_test(test_raw_reserved),
 		cmocka_unit_test(test_raw_outside),
 		cmocka_unit_test(test_raw_in_use),
