@@ -11,7 +11,7 @@ unharmed() {
 	wait_for 20 guest_has_counted "${count:-0}" || fail "$1: the guest has stopped"
 	must_equal "$1: kexec_loaded" "$(cat /sys/kernel/kexec_loaded)" 0
 	must_equal "$1: nr_hugepages" "$(cat /proc/sys/vm/nr_hugepages)" "$hugepages"
-	! pgrep -x kexec-fastresta >/dev/null || fail "$1: left behind: $(pgrep -l kexec-fastr)"
+	! pgrep '^(kexec-fastr|fr-guardian)' >/dev/null || fail "$1: left behind: $(pgrep -l '^(kexec-fastr|fr-guardian)')"
 	say "ok: $1"
 }
 guest_has_counted() { [ "$(guest_get g0 count)" -gt "$1" ]; }
@@ -30,7 +30,7 @@ case $FR_STAGE in
 			must_fail "${signal#*:}" env KEXEC_FASTRESTART_STOP_AT="$at:${signal%:*}" \
 				kexec-fastrestart exec
 			# killed: the guardian is at work
-			wait_for 20 eval '! pgrep -x kexec-fastresta'
+			wait_for 20 eval "! pgrep '^(kexec-fastr|fr-guardian)'"
 			unharmed "$signal at $at"
 		done
 	done </payload/stages

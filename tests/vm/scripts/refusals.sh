@@ -37,7 +37,7 @@ must_say 'name' 2 load --kernel "$next" --preserve /mnt/tmpfs/a,name=../x
 must_say 'RAM' 3 load --kernel "$next" --preserve phys:0x40000000+2M
 must_say 'MiB|GiB' 3 load --kernel "$next" --preserve phys:0x0+1M
 truncate -s 3G /mnt/tmpfs/large
-must pattern fill /mnt/tmpfs/large 1 $((1400 << 20))
+must pattern fill /mnt/tmpfs/large 1 $((2250 << 20))
 must_say '(M|G)i?B?' 3 load --kernel "$next" --preserve /mnt/tmpfs/large
 rm /mnt/tmpfs/large
 

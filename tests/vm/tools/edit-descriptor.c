@@ -79,7 +79,7 @@ static off_t find_in_process(int mem, const char *pid)
 	while (fgets(line, sizeof(line), maps)) {
 		uint64_t start, end;
 
-		if (!strstr(line, "huge") ||
+		if (!strstr(line, "/memfd:kexec-fastrestart") ||
 		    sscanf(line, "%" SCNx64 "-%" SCNx64 " rw", &start, &end) != 2)
 			continue;
 		for (uint64_t at = start; at < end; at += 4096) {
