@@ -179,6 +179,16 @@ static int check_pages(const struct fr_ctx *ctx, struct fr_keep *k, struct fr_er
 	k->region.gid = st.st_gid;
 	if (!k->addr)
 		return 0;
+	/*
+	 * A page of fallocate() counts as a block from the beginning, but it is mapped only
+	 * once somebody has written to it: look for it.
+	 */
+	if (k->region.kind == FR_KIND_SHMEM &&
+	    fr_extents_pages(&k->region.extents) * (FR_PAGE_BYTES / 512) != (uint64_t)k->blocks) {
+		r = fr_keep_map_present(k, e);
+		if (r)
+			return r;
+	}
 	r = compare_frames(ctx, k, &equal, e);
 	if (!r && !equal) {
 		r = fr_keep_map_present(k, e);
