@@ -251,6 +251,32 @@ static int add_blob(struct exec *x, const char *vm, const char *what, void *data
 	return 0;
 }
 
+/* What load did not survey would be lost: memory that was plugged in, another mem-path=. */
+static int check_ram(const struct exec *x, const struct fr_vm *vm, struct fr_error *e)
+{
+	const struct fr_load_options *o = &x->stage->options;
+	struct fr_load_options now = {0};
+	size_t k;
+	int r = fr_vm_sources(vm, &now.sources, &now.nr_sources);
+
+	if (r)
+		return out_of_memory(e);
+	for (size_t i = 0; !r && i < now.nr_sources; i++) {
+		const struct fr_source *ram = &now.sources[i];
+
+		for (k = 0; k < o->nr_sources; k++)
+			if (!strcmp(o->sources[k].name, ram->name) && o->sources[k].path &&
+			    !strcmp(o->sources[k].path, ram->path))
+				break;
+		if (k == o->nr_sources)
+			r = fr_fail(e, FR_FAULT_REFUSED, ESTALE,
+				    "VM %s: its RAM changed since load (%s): run load again",
+				    fr_vm_name(vm), ram->path);
+	}
+	fr_load_options_clear(&now);
+	return r;
+}
+
 static int open_vms(struct exec *x, struct fr_error *e)
 {
 	const struct fr_load_options *o = &x->stage->options;
@@ -267,9 +293,11 @@ static int open_vms(struct exec *x, struct fr_error *e)
 		if (r)
 			break;
 		x->vm_list[x->nr_vms++] = v->vm;
-		r = fr_vm_spec(v->vm, &v->spec) ?
-			    out_of_memory(e) :
-			    add_blob(x, o->vms[i].name, "spec", v->spec, strlen(v->spec), e);
+		r = check_ram(x, v->vm, e);
+		if (!r)
+			r = fr_vm_spec(v->vm, &v->spec) ? out_of_memory(e) :
+							  add_blob(x, o->vms[i].name, "spec",
+								   v->spec, strlen(v->spec), e);
 	}
 	return r;
 }

@@ -22,6 +22,7 @@
 
 #include "bootparams.h"
 #include "bytes.h"
+#include "fake-qemu.h"
 #include "fake-root.h"
 #include "kernel.h"
 #include "make-image.h"
@@ -382,15 +383,15 @@ static void another_boot(void **state)
 	assert_non_null(strstr(e.text, "run load first"));
 }
 
-static void vm_is_gone(void **state)
+/* As if load had been given --vm, too. */
+static void stage_vm(const char *name, const char *socket)
 {
+	struct fr_vm_arg vm = {.name = MUTABLE(name), .qmp_path = MUTABLE(socket)};
 	struct fr_error e;
 	struct fr_stage *s;
-	struct fr_vm_arg vm = {.name = MUTABLE("web"), .qmp_path = MUTABLE("/nonexistent/qmp")};
 	struct fr_vm_arg *vms;
 	size_t nr;
 
-	(void)state;
 	assert_int_equal(fr_stage_read(&ctx, &s, &e), 0);
 	vms = s->options.vms;
 	nr = s->options.nr_vms;
@@ -402,9 +403,38 @@ static void vm_is_gone(void **state)
 	s->options.vms = vms;
 	s->options.nr_vms = nr;
 	fr_stage_free(s);
+}
+
+static void vm_is_gone(void **state)
+{
+	struct fr_error e;
+
+	(void)state;
+	stage_vm("web", "/nonexistent/qmp");
 	assert_int_equal(run(&e), -ENOENT);
 	assert_non_null(strstr(e.text, "web"));
 	assert_int_equal(script.nr_stages, 1);
+}
+
+/* RAM that load did not survey would be lost. */
+static void vm_has_other_ram(void **state)
+{
+	static const char argv[] = "-m\0001G";
+	struct fake_qemu q = {.ram_path = path};
+	struct fr_error e;
+
+	(void)state;
+	fake_qemu_start(&q, &root, argv, sizeof(argv));
+	stage_vm("web", q.socket); /* the file was surveyed, but as no VM's */
+	if (run(&e) != -ESTALE)
+		fail_msg("%s", e.text);
+	assert_non_null(strstr(e.text, "run load again"));
+	assert_int_equal(script.nr_stages, 1);
+	script.nr_stages = 0;
+	stage_vm("shm", q.socket);
+	run(&e);
+	assert_true(script.nr_stages > 6);
+	fake_qemu_stop(&q);
 }
 
 int main(void)
@@ -416,6 +446,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(failing_calls, make, drop),
 		cmocka_unit_test_setup_teardown(another_boot, make, drop),
 		cmocka_unit_test_setup_teardown(vm_is_gone, make, drop),
+		cmocka_unit_test_setup_teardown(vm_has_other_ram, make, drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
