@@ -19,7 +19,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 #include <x86intrin.h>
@@ -138,17 +137,11 @@ static void spare_from_oom(struct exec *x)
 /* One exec at a time; the guardian inherits the lock, and holds it until it is done. */
 static int take_lock(struct exec *x, struct fr_error *e)
 {
-	_cleanup_free_ char *path = fr_path(x->ctx, "/run/kexec-fastrestart/staged");
+	int fd = fr_lock(x->ctx, false, e);
 
-	if (!path)
-		return out_of_memory(e);
-	x->lock_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (x->lock_fd < 0)
-		return fr_fail(e, FR_FAULT_NOT_FOUND, errno,
-			       "exec: nothing is staged: run load first");
-	if (flock(x->lock_fd, LOCK_EX | LOCK_NB))
-		return fr_fail(e, FR_FAULT_REFUSED, EBUSY,
-			       "exec: another one is running, or its guardian still undoes it");
+	if (fd < 0)
+		return fd;
+	x->lock_fd = fd;
 	return 0;
 }
 

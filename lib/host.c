@@ -5,12 +5,37 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "host.h"
 #include "util.h"
 
 #define KMSG_RECORD_BYTES 8192 /* more than the kernel makes of one */
+
+int fr_lock(const struct fr_ctx *ctx, bool shared, struct fr_error *e)
+{
+	_cleanup_free_ char *dir = fr_path(ctx, "/run/kexec-fastrestart");
+	_cleanup_free_ char *path = fr_path(ctx, "/run/kexec-fastrestart/lock");
+	int fd;
+
+	if (!dir || !path)
+		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+	mkdir(dir, 0700);
+	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return fr_fail(e,
+			       errno == EACCES || errno == EPERM ? FR_FAULT_PERMISSION :
+								   FR_FAULT_SYSTEM,
+			       errno, "%s: %s", path, strerror(errno));
+	if (!flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB))
+		return fd;
+	close(fd);
+	return fr_fail(e, FR_FAULT_REFUSED, EBUSY,
+		       "another load, exec, restore or release is running, or the guardian of an "
+		       "exec still undoes it: try again later");
+}
 
 int fr_boot_id_read(const struct fr_ctx *ctx, uint8_t ret_id[16], struct fr_error *e)
 {

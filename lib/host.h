@@ -5,6 +5,13 @@
 
 #include "fastrestart.h"
 
+/*
+ * The lock /run/kexec-fastrestart/lock, which stays a file when what is staged is
+ * replaced.  Shared: restore and release, exclusive: load, unload and exec, whose guardian
+ * inherits it.  Returns the descriptor that holds it; -EBUSY when another has it.
+ */
+int fr_lock(const struct fr_ctx *ctx, bool shared, struct fr_error *e);
+
 /* /proc/sys/kernel/random/boot_id, binary */
 int fr_boot_id_read(const struct fr_ctx *ctx, uint8_t ret_id[16], struct fr_error *e);
 /* Frequency of the TSC in kHz; 0 when unknown. */

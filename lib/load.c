@@ -886,10 +886,8 @@ static int run(struct load *l, bool dry_run, struct fr_error *e)
 		read_iomem,   check_machine, hand_on,	 find_sources, survey,
 		read_ram,     find_poison,   make_plan,
 	};
-	int r = check_capabilities(l, e);
+	int r = check_kexec_allowed(l, e);
 
-	if (!r)
-		r = check_kexec_allowed(l, e);
 	if (!r && !dry_run)
 		r = check_not_staged(l, e);
 	for (size_t i = 0; !r && i < FR_ARRAY_SIZE(steps); i++)
@@ -901,7 +899,13 @@ int fr_load(const struct fr_ctx *ctx, const struct fr_load_options *o, bool dry_
 	    struct fr_plan **ret_plan, struct fr_error *e)
 {
 	struct load l = {.ctx = ctx, .o = o};
-	int r = run(&l, dry_run, e);
+	_cleanup_close_ int lock_fd = -1;
+	int r = check_capabilities(&l, e);
+
+	if (!r && !dry_run)
+		r = lock_fd = fr_lock(ctx, false, e);
+	if (r >= 0)
+		r = run(&l, dry_run, e);
 
 	if (!r) {
 		*ret_plan = l.plan;
@@ -913,9 +917,10 @@ int fr_load(const struct fr_ctx *ctx, const struct fr_load_options *o, bool dry_
 
 int fr_unload(const struct fr_ctx *ctx, struct fr_error *e)
 {
-	int r = fr_stage_remove(ctx, e);
+	_cleanup_close_ int lock_fd = fr_lock(ctx, false, e);
+	int r = lock_fd < 0 ? lock_fd : fr_stage_remove(ctx, e);
 
-	if (r == -ENOENT)
+	if (r == -ENOENT && lock_fd >= 0)
 		return fr_fail(e, FR_FAULT_NOT_FOUND, ENOENT, "unload: nothing is staged");
 	return r;
 }

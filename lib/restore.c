@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "collect.h"
+#include "host.h"
 #include "kernel.h"
 #include "parallel.h"
 #include "util.h"
@@ -646,7 +647,8 @@ static int restore(struct restore *s, struct fr_error *e)
 int fr_restore(const struct fr_ctx *ctx, const struct fr_restore_options *o, struct fr_error *e)
 {
 	struct restore s = {.ctx = ctx, .o = o, .dev_fd = -1, .vmm_up = ATOMIC_FLAG_INIT};
-	int r = read_status(ctx, &s.status, e);
+	_cleanup_close_ int lock_fd = fr_lock(ctx, true, e);
+	int r = lock_fd < 0 ? lock_fd : read_status(ctx, &s.status, e);
 
 	if (!r)
 		r = restore(&s, e);
@@ -667,8 +669,9 @@ int fr_restore(const struct fr_ctx *ctx, const struct fr_restore_options *o, str
 int fr_release(const struct fr_ctx *ctx, char **names, size_t nr_names, struct fr_error *e)
 {
 	struct fr_region g = {0};
+	_cleanup_close_ int lock_fd = fr_lock(ctx, true, e);
 	struct fr_status *status;
-	int dev_fd, r = read_status(ctx, &status, e);
+	int dev_fd, r = lock_fd < 0 ? lock_fd : read_status(ctx, &status, e);
 
 	if (r)
 		return r;

@@ -24,6 +24,7 @@
 #include "bytes.h"
 #include "fake-qemu.h"
 #include "fake-root.h"
+#include "host.h"
 #include "kernel.h"
 #include "make-image.h"
 #include "ramap.h"
@@ -383,6 +384,21 @@ static void another_boot(void **state)
 	assert_non_null(strstr(e.text, "run load first"));
 }
 
+/* Whatever is staged and unstaged meanwhile: load and unload wait for exec, and its guardian. */
+static void locked_out(void **state)
+{
+	struct fr_error e;
+	int lock = fr_lock(&ctx, true, &e);
+
+	(void)state;
+	assert_true(lock >= 0);
+	assert_int_equal(run(&e), -EBUSY);
+	assert_int_equal(fr_unload(&ctx, &e), -EBUSY);
+	close(lock);
+	assert_int_equal(run(&e), -EINVAL);
+	assert_int_equal(fr_unload(&ctx, &e), 0);
+}
+
 /* As if load had been given --vm, too. */
 static void stage_vm(const char *name, const char *socket)
 {
@@ -445,6 +461,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(changes_before_the_freeze, make, drop),
 		cmocka_unit_test_setup_teardown(failing_calls, make, drop),
 		cmocka_unit_test_setup_teardown(another_boot, make, drop),
+		cmocka_unit_test_setup_teardown(locked_out, make, drop),
 		cmocka_unit_test_setup_teardown(vm_is_gone, make, drop),
 		cmocka_unit_test_setup_teardown(vm_has_other_ram, make, drop),
 	};

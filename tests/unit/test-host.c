@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fake-root.h"
 #include "host.h"
@@ -80,12 +81,33 @@ static void lpj(void **state)
 	assert_int_equal(value, 2493903);
 }
 
+static void lock(void **state)
+{
+	struct fr_error e;
+	int fd, other;
+
+	(void)state;
+	fake_root_text(&root, "/run/x", "");
+	fd = fr_lock(&ctx, true, &e);
+	other = fr_lock(&ctx, true, &e);
+	assert_true(fd >= 0 && other >= 0);
+	assert_int_equal(fr_lock(&ctx, false, &e), -EBUSY);
+	assert_int_equal(e.fault, FR_FAULT_REFUSED);
+	close(fd);
+	close(other);
+	fd = fr_lock(&ctx, false, &e);
+	assert_true(fd >= 0);
+	assert_int_equal(fr_lock(&ctx, true, &e), -EBUSY);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(boot_id, make, drop),
 		cmocka_unit_test_setup_teardown(tsc, make, drop),
 		cmocka_unit_test(lpj),
+		cmocka_unit_test_setup_teardown(lock, make, drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
