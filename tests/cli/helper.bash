@@ -44,6 +44,7 @@ check_status() {
 # A host with a stock kernel, on which nothing is kept; $ROOT is its root.
 fake_host() {
 	ROOT=$BATS_TEST_TMPDIR/root
+	rm -rf "$ROOT/sys/firmware"
 	mkdir -p "$ROOT"/proc/self "$ROOT"/proc/sys/kernel/random "$ROOT"/sys/kernel \
 		"$ROOT"/run "$ROOT"/dev
 	printf 'Name:\tx\nCapEff:\t000001ffffffffff\n' > "$ROOT/proc/self/status"
@@ -53,7 +54,29 @@ fake_host() {
 	printf 'MemTotal: 8388608 kB\nHardwareCorrupted:     0 kB\n' > "$ROOT/proc/meminfo"
 	printf '%s : System RAM\n' 00001000-0009efff 00100000-bfffffff 100000000-23fffffff \
 		> "$ROOT/proc/iomem"
+	fake_firmware_ram 0x1000 0x9efff
+	fake_firmware_ram 0x100000 0xbfffffff
+	fake_firmware_ram 0x100000000 0x23fffffff
 	export KEXEC_FASTRESTART_ROOT=$ROOT
+}
+
+# fake_firmware_ram START END: an entry of /sys/firmware/memmap
+fake_firmware_ram() {
+	local entry
+	local -a entries=("$ROOT"/sys/firmware/memmap/[0-9]*/)
+
+	[[ -d ${entries[0]} ]] || entries=()
+	entry=$ROOT/sys/firmware/memmap/${#entries[@]}
+	mkdir -p "$entry"
+	echo "$1" > "$entry/start"
+	echo "$2" > "$entry/end"
+	echo 'System RAM' > "$entry/type"
+}
+
+# fake_started VM: restore has started it
+fake_started() {
+	mkdir -p "$ROOT/run/kexec-fastrestart/vm"
+	echo started > "$ROOT/run/kexec-fastrestart/vm/$1.started"
 }
 
 # What /proc/iomem says while everything in mkdescriptor's descriptor is kept.
