@@ -19,13 +19,13 @@ demo_table() {
 		  ($ARGS.positional | row("silence of the guest, seen outside"))' "$@"
 }
 
-# For each hop: the longest silence of the guest around the jump.
+# For each hop: the longest silence of the guest from "exec" on, in ms.
 demo_silences() {
 	awk '
-		FNR == NR { if (/jump from stage/) { at[++n] = $1 } next }
+		FNR == NR { if (/jump from stage/) at[++n] = $1; next }
 		/count=/ {
-			for (i = 1; i <= n; i++)
-				if (last <= at[i] + 1 && $1 > at[i] && $1 - last > most[i]) most[i] = $1 - last
+			while (i < n && $1 > at[i + 1]) i++
+			if (i && $1 - last > most[i]) most[i] = $1 - last
 			last = $1
 		}
 		END { for (i = 1; i <= n; i++) printf "%d\n", most[i] * 1000 }' "$L1_OUT/out" "$L1_OUT/g0"
