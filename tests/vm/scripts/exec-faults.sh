@@ -5,13 +5,16 @@ loaded() {
 		must load_next 2 --force --vm g0=/run/g0.qmp --vm g1=/run/g1.qmp
 }
 
+# Neither exec nor its guardian is there any more.
+gone() { ! cat /proc/[0-9]*/comm 2>/dev/null | grep -Eq '^(kexec-fastr|fr-guardian)'; }
+
 # The host as it was, and the guest counts: $1 says what has happened.
 unharmed() {
 	count=$(guest_get g0 count)
 	wait_for 20 guest_has_counted "${count:-0}" || fail "$1: the guest has stopped"
 	must_equal "$1: kexec_loaded" "$(cat /sys/kernel/kexec_loaded)" 0
 	must_equal "$1: nr_hugepages" "$(cat /proc/sys/vm/nr_hugepages)" "$hugepages"
-	! pgrep '^(kexec-fastr|fr-guardian)' >/dev/null || fail "$1: left behind: $(pgrep -l '^(kexec-fastr|fr-guardian)')"
+	gone || fail "$1: exec or its guardian is left behind"
 	say "ok: $1"
 }
 guest_has_counted() { [ "$(guest_get g0 count)" -gt "$1" ]; }
@@ -30,7 +33,7 @@ case $FR_STAGE in
 			must_fail "${signal#*:}" env KEXEC_FASTRESTART_STOP_AT="$at:${signal%:*}" \
 				kexec-fastrestart exec
 			# killed: the guardian is at work
-			wait_for 20 eval "! pgrep '^(kexec-fastr|fr-guardian)'"
+			wait_for 20 gone
 			unharmed "$signal at $at"
 		done
 	done </payload/stages
