@@ -57,8 +57,9 @@ void fr_disarm(const struct fr_ctx *ctx, struct fr_armed *armed)
 	if (!armed)
 		return;
 	/* First of all: an armed trampoline must not outlive the pages that it jumps to. */
-	if (armed->loaded)
-		fr_ops(ctx)->kexec_load(ctx->ops_data, 0, 0, NULL, KEXEC_ARCH_DEFAULT);
+	if (armed->loaded && fr_kexec_unload(ctx))
+		fr_log(ctx, FR_LOG_WARN,
+		       "the kexec image cannot be unloaded: do not use kexec -e, and run kexec -u");
 	fr_hugepages_put(ctx, armed->huge);
 	free(armed->params);
 	free(armed);
@@ -86,7 +87,7 @@ static int check_host(const struct fr_image *image, const struct fr_host_params 
 }
 
 /* Someone else's loaded image would be replaced, and could not be given back. */
-static int check_not_loaded(const struct fr_ctx *ctx, struct fr_error *e)
+int fr_check_not_loaded(const struct fr_ctx *ctx, struct fr_error *e)
 {
 	_cleanup_free_ char *path = fr_path(ctx, "/sys/kernel/kexec_loaded"), *text = NULL;
 	size_t bytes;
@@ -295,7 +296,7 @@ static int arm(const struct fr_ctx *ctx, const struct fr_arm_request *r,
 
 	rc = check_host(r->image, host, e);
 	if (!rc)
-		rc = check_not_loaded(ctx, e);
+		rc = fr_check_not_loaded(ctx, e);
 	if (rc < 0)
 		return rc;
 	measure(r, host, a);

@@ -27,6 +27,8 @@ struct fr_arm_request {
 
 struct fr_armed; /* opaque: pages, pins, loaded kexec image */
 
+/* Refuse when an image is loaded already, which may be anybody's. */
+int fr_check_not_loaded(const struct fr_ctx *ctx, struct fr_error *e);
 int fr_arm(const struct fr_ctx *ctx, const struct fr_arm_request *r, struct fr_armed **ret_armed,
 	   struct fr_error *e);
 /* Unload the kexec image, then free the pages. */

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -185,7 +186,8 @@ static void guard(struct watch *w, int fd)
 		fr_write_all(fd, &message, 1);
 	}
 	/* exec is dead */
-	fr_ops(w->ctx)->kexec_load(w->ctx->ops_data, 0, 0, NULL, 0);
+	if (fr_kexec_unload(w->ctx))
+		fr_log(w->ctx, FR_LOG_WARN, "guardian: the kexec image cannot be unloaded");
 	if (w->frozen)
 		resume_all(w);
 	restore_limit(w);
@@ -193,6 +195,7 @@ static void guard(struct watch *w, int fd)
 
 static int be_guardian(struct watch *w, int fd)
 {
+	prctl(PR_SET_NAME, "fr-guardian"); /* not one of killall kexec-fastrestart */
 	leave_terminal(w->ctx);
 	ignore_signals();
 	leave_cgroup(w->ctx);

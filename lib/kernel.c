@@ -6,6 +6,7 @@
 #include <liburing.h>
 #include <linux/kexec.h>
 #include <linux/reboot.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -13,6 +14,9 @@
 #include <unistd.h>
 
 #include "kernel.h"
+
+#define UNLOAD_TRIES	100 /* five seconds */
+#define UNLOAD_PAUSE_MS 50
 
 #ifndef MFD_HUGE_2MB
 #define MFD_HUGE_2MB (21u << 26)
@@ -162,3 +166,16 @@ const struct fr_kernel_ops fr_kernel_ops_default = {
 	.pin = default_pin,
 	.unpin = default_unpin,
 };
+
+int fr_kexec_unload(const struct fr_ctx *ctx)
+{
+	int r;
+
+	for (int tries = 0; tries < UNLOAD_TRIES; tries++) {
+		r = fr_ops(ctx)->kexec_load(ctx->ops_data, 0, 0, NULL, 0);
+		if (r != -EBUSY)
+			break;
+		poll(NULL, 0, UNLOAD_PAUSE_MS);
+	}
+	return r;
+}

@@ -48,6 +48,9 @@ struct fr_kernel_ops {
 
 extern const struct fr_kernel_ops fr_kernel_ops_default;
 
+/* Unload the kexec image; another kexec call that is under way is waited for. */
+int fr_kexec_unload(const struct fr_ctx *ctx);
+
 static inline const struct fr_kernel_ops *fr_ops(const struct fr_ctx *ctx)
 {
 	return ctx->ops ? ctx->ops : &fr_kernel_ops_default;
