@@ -79,7 +79,7 @@ static int out_of_memory(struct fr_error *e)
 
 /* ----------------------------------------------------------------- exec as a process */
 
-/* From here on these three are looked at between steps, and undone cleanly. */
+/* From here on these are looked at between steps, and undone cleanly. */
 static int take_signals(struct exec *x, struct fr_error *e)
 {
 	sigset_t set;
@@ -88,6 +88,11 @@ static int take_signals(struct exec *x, struct fr_error *e)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGQUIT);
+	/* a stopped exec would leave the guests stopped */
+	sigaddset(&set, SIGTSTP);
+	sigaddset(&set, SIGTTIN);
+	sigaddset(&set, SIGTTOU);
 	pthread_sigmask(SIG_BLOCK, &set, &x->old_mask);
 	x->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return x->signal_fd < 0 ?
@@ -546,6 +551,9 @@ static int get_ready(struct exec *x, struct fr_error *e)
 		r = list_kept_on(x, e);
 	if (!r)
 		r = open_vms(x, e);
+	/* the guardian unloads what is loaded: it must not be somebody else's */
+	if (!r)
+		r = fr_check_not_loaded(x->ctx, e);
 	if (r)
 		return r;
 	describe_machine(x);

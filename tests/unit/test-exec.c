@@ -38,7 +38,7 @@
 
 struct script {
 	int pin_error_at, nr_pins, frames_error, load_error, reboot_error;
-	int pins, loads, unloads, reboots;
+	int pins, loads, unloads, reboots, busy;
 	uint64_t nr_given;
 	bool loaded, pinned_at_reboot;
 	const uint8_t *page[512];
@@ -46,6 +46,7 @@ struct script {
 	char stages[16][16];
 	int nr_stages;
 	const char *signal_at, *grow_at;
+	int signal;
 	uint64_t hop;
 	size_t decoded_pages;
 };
@@ -123,6 +124,8 @@ static int fake_kexec_load(void *data, uint64_t entry, unsigned long nr,
 	(void)segments;
 	(void)flags;
 	if (!nr) {
+		if (s->busy-- > 0)
+			return -EBUSY;
 		s->unloads++;
 		s->loaded = false;
 		return 0;
@@ -167,7 +170,7 @@ static void on_stage(void *data, const char *name)
 
 	snprintf(s->stages[s->nr_stages++], sizeof(s->stages[0]), "%s", name);
 	if (s->signal_at && !strcmp(s->signal_at, name))
-		raise(SIGTERM);
+		raise(s->signal);
 	if (s->grow_at && !strcmp(s->grow_at, name))
 		assert_int_equal(pwrite(fd, "x", 1, 10 * 4096), 1);
 }
@@ -326,6 +329,7 @@ static void signals(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(stages) / sizeof(*stages); i++) {
 		script.signal_at = stages[i];
+		script.signal = i % 2 ? SIGTSTP : SIGTERM; /* Ctrl-Z must not stop it */
 		script.nr_stages = 0;
 		assert_int_equal(run(&e), -EINTR);
 		assert_int_equal(e.fault, FR_FAULT_INTERRUPTED);
@@ -368,6 +372,29 @@ static void failing_calls(void **state)
 	script.load_error = -EBUSY;
 	assert_int_equal(run(&e), -EBUSY);
 	assert_int_equal(script.reboots, 0);
+}
+
+/* Another kexec call is under way when exec unloads. */
+static void busy_unload(void **state)
+{
+	struct fr_error e;
+
+	(void)state;
+	script.busy = 3;
+	assert_int_equal(run(&e), -EINVAL);
+	assert_int_equal(script.unloads, 1);
+}
+
+/* Neither exec nor its guardian touches an image that somebody else has loaded. */
+static void loaded_by_another(void **state)
+{
+	struct fr_error e;
+
+	(void)state;
+	fake_root_text(&root, "/sys/kernel/kexec_loaded", "1\n");
+	assert_int_equal(run(&e), -EBUSY);
+	assert_int_equal(script.nr_stages, 1);
+	assert_int_equal(script.loads + script.unloads, 0);
 }
 
 static void another_boot(void **state)
@@ -460,6 +487,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(signals, make, drop),
 		cmocka_unit_test_setup_teardown(changes_before_the_freeze, make, drop),
 		cmocka_unit_test_setup_teardown(failing_calls, make, drop),
+		cmocka_unit_test_setup_teardown(busy_unload, make, drop),
+		cmocka_unit_test_setup_teardown(loaded_by_another, make, drop),
 		cmocka_unit_test_setup_teardown(another_boot, make, drop),
 		cmocka_unit_test_setup_teardown(locked_out, make, drop),
 		cmocka_unit_test_setup_teardown(vm_is_gone, make, drop),
