@@ -111,10 +111,8 @@ static int reach(struct exec *x, const char *name, struct fr_error *e)
 	}
 	if (read(x->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return 0;
-	return fr_fail(
-		e, FR_FAULT_INTERRUPTED, EINTR,
-		"exec: interrupted by signal %u (%s): nothing was changed, the guests run on",
-		info.ssi_signo, strsignal((int)info.ssi_signo));
+	return fr_fail(e, FR_FAULT_INTERRUPTED, EINTR, "exec: interrupted by signal %u (%s)",
+		       info.ssi_signo, strsignal((int)info.ssi_signo));
 }
 
 static int write_oom(const struct fr_ctx *ctx, const char *value)
@@ -403,10 +401,11 @@ static void size_late(struct exec *x)
 static int plan(struct exec *x, struct fr_error *e)
 {
 	const struct fr_stage *s = x->stage;
-	struct fr_ranges system_ram = {0};
+	struct fr_ranges system_ram = {0}, pram = {0};
 	struct fr_plan_request request = {
 		.ram = &s->surveyed->ram,
 		.system_ram = &system_ram,
+		.pram = &pram,
 		.poison_pfn = s->surveyed->poison_pfn,
 		.nr_poison = s->surveyed->nr_poison,
 		.image = s->image,
@@ -414,18 +413,23 @@ static int plan(struct exec *x, struct fr_error *e)
 		.cmdline = s->cmdline,
 		.reuse_cmdline = s->options.reuse_cmdline,
 		.allow_unpatched = s->options.allow_unpatched,
-		.nr_cpus = (unsigned int)sysconf(_SC_NPROCESSORS_CONF),
+		.nr_cpus = fr_count_cpus(x->ctx),
 	};
 	int r = fr_iomem_ranges(x->ctx, "System RAM", &system_ram, e);
 
-	if (r)
+	if (!r)
+		r = fr_iomem_ranges(x->ctx, "Persistent Memory (legacy)", &pram, e);
+	if (r) {
+		fr_ranges_clear(&system_ram);
 		return r;
+	}
 	size_late(x);
 	request.regions = x->regions;
 	request.nr_regions = x->nr_regions;
 	request.late_bytes = x->late_bytes;
 	r = fr_plan_make(&request, &x->plan, e);
 	fr_ranges_clear(&system_ram);
+	fr_ranges_clear(&pram);
 	return r ? fr_fail_context(e, "exec: the plan of load no longer holds") : 0;
 }
 
@@ -507,8 +511,13 @@ static int seal(struct exec *x, struct fr_error *e)
 
 static int seal_for_sure(struct exec *x, struct fr_error *e)
 {
-	int r = seal(x, e);
+	int r = fr_status_read_states(x->ctx, x->status, e);
 
+	if (!r)
+		r = check_kept_on(x, e);
+	if (r)
+		return r;
+	r = seal(x, e);
 	if (r != -ESTALE && r != -ENOSPC)
 		return r;
 	fr_log(x->ctx, FR_LOG_STEP, "%s: preparing again while nothing can change", e->text);
@@ -612,7 +621,7 @@ static int resume_vm(void *data, size_t i, struct fr_error *e)
 }
 
 /* Guests first: they must not wait for anything else. */
-static void undo(struct exec *x)
+static bool undo(struct exec *x)
 {
 	bool clean = true;
 
@@ -621,6 +630,7 @@ static void undo(struct exec *x)
 		clean &= x->vms[i].bytes != SIZE_MAX;
 	unprepare(x);
 	fr_guardian_end(x->guardian, clean);
+	return clean;
 }
 
 static void clear(struct exec *x)
@@ -651,8 +661,14 @@ int fr_exec(const struct fr_ctx *ctx, const struct fr_exec_options *o, struct fr
 	struct fr_error local = {0};
 	int r;
 
-	r = hop(&x, e ? e : &local);
-	undo(&x);
+	e = e ? e : &local;
+	r = hop(&x, e);
+	if (undo(&x) && e->fault == FR_FAULT_INTERRUPTED) {
+		size_t len = strlen(e->text);
+
+		snprintf(e->text + len, sizeof(e->text) - len,
+			 ": nothing was changed, the guests run on");
+	}
 	clear(&x);
 	return r;
 }

@@ -302,6 +302,8 @@ struct fr_status {
 };
 
 int fr_status_read(const struct fr_ctx *ctx, struct fr_status **ret_s, struct fr_error *e);
+/* Only @s->states, again. */
+int fr_status_read_states(const struct fr_ctx *ctx, struct fr_status *s, struct fr_error *e);
 /*
  * The bytes of the descriptor that the last hop brought (malloc'ed, not validated);
  * -ENOENT with FR_FAULT_NOT_FOUND when there is none.

@@ -59,6 +59,24 @@ int fr_boot_id_read(const struct fr_ctx *ctx, uint8_t ret_id[16], struct fr_erro
 	return 0;
 }
 
+unsigned int fr_count_cpus(const struct fr_ctx *ctx)
+{
+	_cleanup_free_ char *path = fr_path(ctx, "/sys/devices/system/cpu/possible"), *text = NULL;
+	unsigned int nr = 0, first, last;
+	int len;
+
+	if (!path || fr_read_file(path, 1 << 20, &text, NULL))
+		return 1;
+	for (const char *p = text; sscanf(p, "%u%n", &first, &len) == 1; p += *p == ',') {
+		p += len;
+		last = first;
+		if (sscanf(p, "-%u%n", &last, &len) == 1)
+			p += len;
+		nr += last >= first ? last - first + 1 : 0;
+	}
+	return nr ? nr : 1;
+}
+
 uint64_t fr_tsc_khz(const struct fr_ctx *ctx)
 {
 	_cleanup_free_ char *path = fr_path(ctx, "/sys/devices/system/cpu/cpu0/tsc_freq_khz");

@@ -144,25 +144,6 @@ static int check_not_staged(const struct load *l, struct fr_error *e)
 	return 0;
 }
 
-/* "0-3,8" of /sys/devices/system/cpu/possible; 1 where it cannot be read. */
-static unsigned int count_cpus(const struct load *l)
-{
-	_cleanup_free_ char *text = NULL;
-	unsigned int nr = 0, first, last;
-	int len;
-
-	if (read_host(l, "/sys/devices/system/cpu/possible", &text, NULL))
-		return 1;
-	for (const char *p = text; sscanf(p, "%u%n", &first, &len) == 1; p += *p == ',') {
-		p += len;
-		last = first;
-		if (sscanf(p, "-%u%n", &last, &len) == 1)
-			p += len;
-		nr += last >= first ? last - first + 1 : 0;
-	}
-	return nr ? nr : 1;
-}
-
 /* ------------------------------------------------------------------ the next kernel */
 
 static bool has_word(const char *line, const char *word)
@@ -816,7 +797,7 @@ static int make_plan(struct load *l, struct fr_error *e)
 		.cmdline = l->cmdline,
 		.reuse_cmdline = l->o->reuse_cmdline,
 		.allow_unpatched = l->o->allow_unpatched,
-		.nr_cpus = count_cpus(l),
+		.nr_cpus = fr_count_cpus(l->ctx),
 		.late_bytes = late_bytes(&d, l->nr_vms),
 	};
 	int r = fr_plan_make(&request, &l->plan, e);

@@ -171,6 +171,16 @@ static int read_kernel(const struct fr_ctx *ctx, struct fr_status *s, struct fr_
 	return r == -ENOENT ? 0 : r;
 }
 
+int fr_status_read_states(const struct fr_ctx *ctx, struct fr_status *s, struct fr_error *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && s->handed && !s->handed_from_setup_data && i < s->handed->nr_regions;
+	     i++)
+		r = read_state(ctx, s->handed->regions[i].name, &s->states[i], e);
+	return r;
+}
+
 static int read_regions(const struct fr_ctx *ctx, struct fr_status *s, struct fr_error *e)
 {
 	_cleanup_free_ void *data = NULL;
@@ -197,12 +207,7 @@ static int read_regions(const struct fr_ctx *ctx, struct fr_status *s, struct fr
 	s->states = calloc(s->handed->nr_regions + 1, sizeof(*s->states));
 	if (!s->states)
 		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
-	for (size_t i = 0; i < s->handed->nr_regions && !s->handed_from_setup_data; i++) {
-		r = read_state(ctx, s->handed->regions[i].name, &s->states[i], e);
-		if (r)
-			return r;
-	}
-	return 0;
+	return fr_status_read_states(ctx, s, e);
 }
 
 static int read_staged(const struct fr_ctx *ctx, struct fr_status *s, struct fr_error *e)
