@@ -74,6 +74,13 @@ int fr_vm_argv_check(const char *name, char *const *argv, struct fr_error *e)
 				"VM %s: its %s cannot outlive the kernel: start it without it",
 				name, argv[i]);
 		}
+		if (!strcmp(o, "runas") || !strcmp(o, "chroot") ||
+		    (!strcmp(o, "run-with") && argv[i + 1] &&
+		     (strstr(argv[i + 1], "user=") || strstr(argv[i + 1], "chroot="))))
+			return fr_fail(e, FR_FAULT_REFUSED, EOPNOTSUPP,
+				       "VM %s: %s needs root, and it is started again as the user "
+				       "that it is now: start it as that user, without the option",
+				       name, argv[i]);
 		if (argv[i + 1] && is_one_of(o, with_fd) && names_fd(argv[i + 1]))
 			return fr_fail(
 				e, FR_FAULT_REFUSED, EOPNOTSUPP,

@@ -106,6 +106,9 @@ static void refuses_fds(void **state)
 	REFUSED(L("q", "-chardev", "{\"fd\":\"3\"}"), "-chardev");
 	REFUSED(L("q", "-add-fd", "fd=3,set=1"), "-add-fd");
 	REFUSED(L("q", "-snapshot"), "-snapshot");
+	REFUSED(L("q", "-runas", "nobody"), "-runas");
+	REFUSED(L("q", "-run-with", "user=nobody"), "-run-with");
+	REFUSED(L("q", "-run-with", "async-teardown=on"), NULL);
 	REFUSED(L("q", "-netdev", "user,id=fd", "-name", "fd=1", "-S"), NULL);
 }
 
