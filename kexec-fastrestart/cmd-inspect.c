@@ -279,8 +279,12 @@ static int run_inspect(struct fr_invocation *inv, int argc, char **argv)
 
 	if (r)
 		return r;
-	r = a.file ? read_file(inv, a.file, &data, &bytes) :
-		     fr_handed_read(inv->ctx, &data, &bytes, inv->e);
+	if (a.file)
+		r = read_file(inv, a.file, &data, &bytes);
+	else if (a.raw)
+		r = fr_kept_read(inv->ctx, &data, &bytes, inv->e);
+	else
+		r = fr_handed_read(inv->ctx, &data, &bytes, inv->e);
 	if (r)
 		return r;
 	r = a.raw ? write_raw(inv, data, bytes) : show_descriptor(inv, &a, data, bytes);
@@ -300,7 +304,8 @@ const struct fr_command fr_cmd_inspect = {
 		"\n"
 		"      --extents  list every extent as well\n"
 		"      --json     as JSON\n"
-		"      --raw      write the bytes to standard output, unchecked (save them before a plain\n"
-		"                 kexec, for load --descriptor)\n"
+		"      --raw      write the bytes of FILE to standard output; without FILE, a descriptor\n"
+		"                 of what is still kept (save it before a plain kexec, for load\n"
+		"                 --descriptor)\n"
 		"  -v, --verbose  show each step\n",
 };

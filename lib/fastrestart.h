@@ -310,6 +310,9 @@ int fr_status_read_states(const struct fr_ctx *ctx, struct fr_status *s, struct 
  */
 int fr_handed_read(const struct fr_ctx *ctx, void **ret_data, size_t *ret_bytes,
 		   struct fr_error *e);
+/* The same without what was given back since: regions, and VMs none of whose regions is kept. */
+int fr_kept_read(const struct fr_ctx *ctx, void **ret_data, size_t *ret_bytes,
+		 struct fr_error *e);
 void fr_status_free(struct fr_status *s);
 
 struct fr_restore_options {

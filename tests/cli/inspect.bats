@@ -152,6 +152,15 @@ json() {
 	[[ $(LC_ALL=C grep -c $'\x9b' <<< "$output") == 0 ]]
 }
 
+@test "inspect --raw leaves out what was given back" {
+	fake_patched "$FULL" web=restored cache=kept carved=released
+	"$COMMAND" inspect --raw > "$BATS_TEST_TMPDIR/kept"
+	fastrestart inspect --json "$BATS_TEST_TMPDIR/kept"
+	check_status 0
+	[[ $(json '[.regions[].name] | join(" ")') == cache ]]
+	[[ $(json '[.blobs[].name | select(startswith("vm/web/"))] | length') == 0 ]]
+}
+
 @test "a region that the kernel does not list is taken for kept" {
 	fake_patched "$FULL" web=restored
 	fastrestart list --json
