@@ -47,9 +47,9 @@ case $FR_STAGE in
 	loaded
 	# a migration that does not end
 	qmp g1 '{"execute":"migrate","arguments":{"uri":"exec:sleep 1000"}}' >/dev/null
-	must_fail 6 kexec-fastrestart exec
+	must_fail 3 kexec-fastrestart exec
 	qmp g1 '{"execute":"migrate_cancel"}' >/dev/null
-	unharmed "QEMU answers with an error"
+	unharmed "QEMU is migrating"
 
 	loaded
 	kill -KILL "$(cat /run/g1.pid)"
