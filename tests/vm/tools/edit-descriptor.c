@@ -194,10 +194,19 @@ int main(int argc, char **argv)
 
 	if (!d || pread(fd, d, size, at) != (ssize_t)size)
 		err(2, "%s: %zu bytes", argv[0], size);
-	if (undoing)
+	if (undoing) {
 		undo(d, size);
-	else
+		/* of a refused header the kernel shows the whole area */
+		uint64_t total = le64toh(((struct fr_wire_header *)d)->total_bytes);
+
+		if (total >= sizeof(h) && total < size) {
+			size = total;
+			if (ftruncate(fd, size))
+				err(2, "%s: truncate", argv[0]);
+		}
+	} else {
 		change(d, size, argv[1]);
+	}
 	if (seal || undoing)
 		reseal(d, size);
 	if (pwrite(fd, d, size, at) != (ssize_t)size)
