@@ -4,7 +4,7 @@
  * /dev/fastrestart.
  *
  * This file is shared, byte for byte, between the command (lib/abi.h) and the
- * kernel series (include/uapi/linux/fastrestart.h).  The normative description
+ * kernel series (its uapi header).  The normative description
  * is fastrestart-descriptor(5); a rule lives there, here, in the encoder, in
  * both validators and in one malformed test case.
  *

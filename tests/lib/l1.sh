@@ -156,7 +156,9 @@ l1_run() {
 		-drive "file=$out/payload.erofs,if=none,format=raw,readonly=on,id=d1"
 		-device virtio-blk-pci,drive=d1
 		-device virtio-serial-pci
-		-device virtserialport,chardev=g0,name=g0 -device virtserialport,chardev=g1,name=g1)
+		-device virtserialport,chardev=g0,name=g0 -device virtserialport,chardev=g1,name=g1
+		# a triple fault ends QEMU like an orderly reset would, but for what it says here
+		-d cpu_reset -D "$out/resets")
 	for port in console out g0 g1; do
 		args+=(-chardev "file,id=$port,path=$out/$port.fifo")
 	done
@@ -201,6 +203,7 @@ l1_verdict() {
 		why=$(grep -o 'FR: FAIL.*' "$out/out" | tail -n 1)
 	elif ! grep -q "FR: DONE nonce=$nonce " "$out/out"; then
 		why="the script did not get to its end"
+		! grep -q 'Triple fault' "$out/resets" || why="triple fault in L1 (see resets)"
 	elif l1_bad_lines "$allow" "$out/console" | grep -q .; then
 		why="bad lines in the kernel's log:"$'\n'$(l1_bad_lines "$allow" "$out/console" | head)
 	fi

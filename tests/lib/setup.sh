@@ -10,7 +10,7 @@ FR_PACKAGES=(
 	libcmocka-dev mandoc
 	# kernels
 	"linux-source-$FR_BASE" bc bison flex libssl-dev cpio kmod xz-utils lz4 zstd
-	ccache patch perl python3
+	ccache patch perl python3 python3-ply python3-git
 	# VMs
 	qemu-system-x86 busybox-static erofs-utils kexec-tools socat jq bats shellcheck
 )
