@@ -14,7 +14,7 @@
 #   --guest              add L2's kernel and initramfs: /payload/guest/{vmlinux,initrd}
 #   --add FILE[=PATH]    add a file or folder as /payload/PATH (default bin/FILE);
 #                        libraries of programs come along
-#   --mem SIZE --smp N   default 4G, 4 (at most the outer CPUs, and at least 2)
+#   --mem SIZE --smp N   default 4G, 2
 #   --append ARGS        to the kernel command line
 #   --qemu ARG           one more argument for QEMU (repeatable)
 #   --limit SECONDS      default 120; multiplied by FR_TIMEOUT_SCALE
@@ -106,8 +106,7 @@ l1_run() {
 	done
 	[ -f "$script" ] || die "l1_run: no such script: ${script:-none given}"
 	if [ -z "$smp" ]; then
-		smp=$(nproc)
-		smp=$((smp > 4 ? 4 : smp < 2 ? 2 : smp))
+		smp=2
 	fi
 	local test nonce
 	test=$(basename "$script" .sh)

@@ -22,11 +22,13 @@ load helper
 	guest_lived g0
 }
 
+# bats test_tags=core
 @test "damaged descriptors: the kernel refuses them, and keeps off" {
 	vm damage --kernel patched --limit 300 --add "$FR_TESTS/vm/damages=damages" \
 		--add "$(locked images static_program "$FR_TESTS/vm/tools/edit-descriptor.c")=bin/edit-descriptor"
 }
 
+# bats test_tags=core
 @test "a restore that fails: still kept, a second try works; release" {
 	vm restore-faults --kernel patched --limit 240
 }

@@ -5,6 +5,12 @@
 bats_require_minimum_version 1.5.0
 load helper
 
+# bats test_tags=core
+@test "a guest of 1 GiB: from stock 6.12, then patched to patched, three hops" {
+	vm demo --kernel stock-6.12 --mem 6G --limit 340
+	guest_lived g0
+}
+
 @test "first hop from stock 6.12: guests on hugetlbfs and tmpfs go on" {
 	vm first-hop --kernel stock-6.12 --limit 240
 	guest_lived g0
@@ -23,10 +29,12 @@ load helper
 	guest_lived g1
 }
 
+# bats test_tags=core
 @test "five hops: digests, RAM and limits stay what they were" {
 	vm five-hops --kernel patched --limit 240
 }
 
+# bats test_tags=core
 @test "a raw range stays through two hops" {
 	vm raw --kernel stock-6.12 --mem 8G --append 'memmap=256M$0x140000000 iomem=relaxed' --limit 180
 }

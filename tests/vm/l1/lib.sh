@@ -75,12 +75,9 @@ memory_mounts() {
 guest_start() {
 	g=$1 file=$2 mib=$3
 	shift 3
-	# Two guests at once on the SVM that TCG emulates corrupt L1's memory ("corrupted
-	# stack end" in a kernel that runs nothing of ours): only the first one gets KVM.
-	if [ -z "${guest_accel:-}" ] && [ -e /dev/kvm ]; then
-		guest_accel=kvm guest_cpu=host
-	else
+	if [ -z "${guest_accel:-}" ]; then
 		guest_accel=tcg guest_cpu=max
+		[ ! -e /dev/kvm ] || guest_accel=kvm guest_cpu=host
 	fi
 	say "guest $g runs on $guest_accel"
 	setsid qemu-system-x86_64 -name "$g" -accel "$guest_accel" -cpu "$guest_cpu" \

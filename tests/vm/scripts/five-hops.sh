@@ -13,11 +13,11 @@ tables() {
 # must_be_near WHAT "NUMBERS" "WANTED": within 1 %, for what the kernel's own size and
 # where it lies change a little from boot to boot.
 must_be_near() {
-	echo "$2 | $3" | awk -F'|' '{
-		n = split($1, a, " ")
-		if (n != split($2, b, " ")) exit 1
+	awk -v now="$2" -v cold="$3" 'BEGIN {
+		n = split(now, a, " ")
+		if (n != split(cold, b, " ")) exit 1
 		for (i = 1; i <= n; i++)
-			if ((a[i] - b[i]) ^ 2 * 10000 > b[i] ^ 2) exit 1
+			if ((a[i] - b[i]) * (a[i] - b[i]) * 10000 > b[i] * b[i]) exit 1
 	}' || fail "$1: $2, not near $3"
 }
 mem_total() { sed -n 's/MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo; }
