@@ -5,7 +5,6 @@
 bats_require_minimum_version 1.5.0
 load helper
 
-# bats test_tags=core
 @test "a guest of 1 GiB: from stock 6.12, then patched to patched, three hops" {
 	vm demo --kernel stock-6.12 --mem 6G --limit 340
 	guest_lived g0
