@@ -28,7 +28,8 @@ struct fr_armed {
 	uint8_t trampoline[FR_TRAMPOLINE_BYTES];
 	struct fr_place place[NR_PIECES + 1];
 	size_t nr_places;
-	bool in_place, loaded;
+	bool in_place, loaded, held;
+	struct fr_guardian *guardian;
 };
 
 static uint64_t whole_pages(uint64_t bytes)
@@ -52,17 +53,24 @@ const struct fr_place *fr_armed_places(const struct fr_armed *armed, size_t *ret
 	return armed->place;
 }
 
-void fr_disarm(const struct fr_ctx *ctx, struct fr_armed *armed)
+int fr_disarm(const struct fr_ctx *ctx, struct fr_armed *armed)
 {
+	int r = 0;
+
 	if (!armed)
-		return;
+		return 0;
 	/* First of all: an armed trampoline must not outlive the pages that it jumps to. */
-	if (armed->loaded && fr_kexec_unload(ctx))
+	if (armed->loaded)
+		r = fr_kexec_unload(ctx);
+	if (r)
 		fr_log(ctx, FR_LOG_WARN,
 		       "the kexec image cannot be unloaded: do not use kexec -e, and run kexec -u");
+	else if (armed->held)
+		fr_guardian_drop(armed->guardian);
 	fr_hugepages_put(ctx, armed->huge);
 	free(armed->params);
 	free(armed);
+	return r;
 }
 
 /* Can this kernel be entered from the running one? */
@@ -86,8 +94,28 @@ static int check_host(const struct fr_image *image, const struct fr_host_params 
 	return 0;
 }
 
+/* kexec_load is counted each time, unloading too: a hop that fails late needs these. */
+#define LOADS_NEEDED 4
+
+int fr_check_load_limit(const struct fr_ctx *ctx, struct fr_error *e)
+{
+	_cleanup_free_ char *path = fr_path(ctx, "/proc/sys/kernel/kexec_load_limit_reboot");
+	_cleanup_free_ char *text = NULL;
+	long left;
+
+	if (!path || fr_read_file(path, 64, &text, NULL))
+		return 0; /* before Linux 6.3 there was none */
+	left = strtol(text, NULL, 10);
+	if (left < 0 || left >= LOADS_NEEDED)
+		return 0;
+	return fr_fail(e, FR_FAULT_PERMISSION, EPERM,
+		       "running kernel: the sysctl kernel.kexec_load_limit_reboot leaves %ld calls "
+		       "of kexec_load, %d are needed: unset it and reboot",
+		       left, LOADS_NEEDED);
+}
+
 /* Someone else's loaded image would be replaced, and could not be given back. */
-int fr_check_not_loaded(const struct fr_ctx *ctx, struct fr_error *e)
+int fr_check_kexec_free(const struct fr_ctx *ctx, struct fr_error *e)
 {
 	_cleanup_free_ char *path = fr_path(ctx, "/sys/kernel/kexec_loaded"), *text = NULL;
 	size_t bytes;
@@ -102,7 +130,7 @@ int fr_check_not_loaded(const struct fr_ctx *ctx, struct fr_error *e)
 	if (strtoul(text, NULL, 10))
 		return fr_fail(e, FR_FAULT_REFUSED, EBUSY,
 			       "another kernel is loaded for kexec: unload it first (kexec -u)");
-	return 0;
+	return fr_check_load_limit(ctx, e);
 }
 
 static struct fr_boot_params_request params_request(const struct fr_arm_request *r,
@@ -258,6 +286,11 @@ static int load(const struct fr_ctx *ctx, const struct fr_arm_request *r, struct
 							   a->piece[PIECE_INITRD].phys,
 							   whole_pages(r->initrd_bytes)};
 	}
+	rc = fr_guardian_hold(r->guardian, a->huge ? fr_hugepages_fd(a->huge) : -1, e);
+	if (rc < 0)
+		return rc;
+	a->guardian = r->guardian;
+	a->held = true;
 	rc = fr_ops(ctx)->kexec_load(ctx->ops_data, entry, n, v, KEXEC_ARCH_DEFAULT);
 	if (rc < 0)
 		return load_failed(rc, e);
@@ -296,7 +329,7 @@ static int arm(const struct fr_ctx *ctx, const struct fr_arm_request *r,
 
 	rc = check_host(r->image, host, e);
 	if (!rc)
-		rc = fr_check_not_loaded(ctx, e);
+		rc = fr_check_kexec_free(ctx, e);
 	if (rc < 0)
 		return rc;
 	measure(r, host, a);

@@ -12,6 +12,7 @@
 #ifndef FR_ARM_H
 #define FR_ARM_H
 
+#include "guardian.h"
 #include "stage.h"
 
 struct fr_arm_request {
@@ -22,17 +23,23 @@ struct fr_arm_request {
 	const struct fr_ram_map *e820; /* for boot_params */
 	const struct fr_ranges *clean; /* RAM that the next kernel sees: everything goes here */
 	size_t late_bytes;	       /* capacity for descriptor */
+	struct fr_guardian *guardian;  /* to hold the pages; or NULL */
 	bool no_in_place;
 };
 
 struct fr_armed; /* opaque: pages, pins, loaded kexec image */
 
-/* Refuse when an image is loaded already, which may be anybody's. */
-int fr_check_not_loaded(const struct fr_ctx *ctx, struct fr_error *e);
+/* Refuse when the sysctl kexec_load_limit_reboot leaves too few calls for a hop. */
+int fr_check_load_limit(const struct fr_ctx *ctx, struct fr_error *e);
+/* The same, and when an image is loaded already, which may be anybody's. */
+int fr_check_kexec_free(const struct fr_ctx *ctx, struct fr_error *e);
 int fr_arm(const struct fr_ctx *ctx, const struct fr_arm_request *r, struct fr_armed **ret_armed,
 	   struct fr_error *e);
-/* Unload the kexec image, then free the pages. */
-void fr_disarm(const struct fr_ctx *ctx, struct fr_armed *armed);
+/*
+ * Unload the kexec image, then free the pages.  When it cannot be unloaded the pages are
+ * still the guardian's, and the result is not 0: end the guardian as not clean.
+ */
+int fr_disarm(const struct fr_ctx *ctx, struct fr_armed *armed);
 /* Late data: the descriptor is written here; capacity is the request's late_bytes. */
 void *fr_armed_late(const struct fr_armed *armed);
 bool fr_armed_in_place(const struct fr_armed *armed);

@@ -419,18 +419,18 @@ static int plan(struct exec *x, struct fr_error *e)
 
 	if (!r)
 		r = fr_iomem_ranges(x->ctx, "Persistent Memory (legacy)", &pram, e);
-	if (r) {
-		fr_ranges_clear(&system_ram);
-		return r;
+	if (!r) {
+		size_late(x);
+		request.regions = x->regions;
+		request.nr_regions = x->nr_regions;
+		request.late_bytes = x->late_bytes;
+		r = fr_plan_make(&request, &x->plan, e);
+		if (r)
+			fr_fail_context(e, "exec: the plan of load no longer holds");
 	}
-	size_late(x);
-	request.regions = x->regions;
-	request.nr_regions = x->nr_regions;
-	request.late_bytes = x->late_bytes;
-	r = fr_plan_make(&request, &x->plan, e);
 	fr_ranges_clear(&system_ram);
 	fr_ranges_clear(&pram);
-	return r ? fr_fail_context(e, "exec: the plan of load no longer holds") : 0;
+	return r;
 }
 
 static int arm(struct exec *x, struct fr_error *e)
@@ -444,16 +444,17 @@ static int arm(struct exec *x, struct fr_error *e)
 		.e820 = &x->plan->e820,
 		.clean = &x->plan->clean,
 		.late_bytes = x->late_bytes,
+		.guardian = x->guardian,
 		.no_in_place = x->o->no_in_place,
 	};
 
 	return fr_arm(x->ctx, &request, &x->armed, e);
 }
 
-static void unprepare(struct exec *x)
+static int unprepare(struct exec *x)
 {
-	if (x->armed)
-		fr_disarm(x->ctx, x->armed);
+	int r = fr_disarm(x->ctx, x->armed);
+
 	x->armed = NULL;
 	fr_plan_free(x->plan);
 	x->plan = NULL;
@@ -462,6 +463,7 @@ static void unprepare(struct exec *x)
 	free(x->keeps);
 	x->keeps = NULL;
 	x->nr_regions = x->nr_kept_on;
+	return r;
 }
 
 /* Stages are announced while the guests run; a second preparation is not one. */
@@ -521,7 +523,8 @@ static int seal_for_sure(struct exec *x, struct fr_error *e)
 	if (r != -ESTALE && r != -ENOSPC)
 		return r;
 	fr_log(x->ctx, FR_LOG_STEP, "%s: preparing again while nothing can change", e->text);
-	unprepare(x);
+	if (unprepare(x))
+		return fr_fail_context(e, "exec: cannot unload the kexec image to prepare again");
 	r = prepare(x, e);
 	return r ? r : seal(x, e);
 }
@@ -562,12 +565,14 @@ static int get_ready(struct exec *x, struct fr_error *e)
 		r = open_vms(x, e);
 	/* the guardian unloads what is loaded: it must not be somebody else's */
 	if (!r)
-		r = fr_check_not_loaded(x->ctx, e);
+		r = fr_check_kexec_free(x->ctx, e);
 	if (r)
 		return r;
 	describe_machine(x);
 	/* before any mapping is made: the guardian must not share one */
-	return fr_guardian_start(x->ctx, x->vm_list, x->nr_vms, &x->guardian, e);
+	return fr_guardian_start(x->ctx, x->vm_list, x->nr_vms,
+				 x->o->patience_ms ? x->o->patience_ms : FR_GUARDIAN_PATIENCE_MS,
+				 &x->guardian, e);
 }
 
 static int jump(struct exec *x, struct fr_error *e)
@@ -588,15 +593,15 @@ static int hop(struct exec *x, struct fr_error *e)
 
 	if (!r)
 		r = prepare(x, e);
-	if (!r)
-		r = fr_guardian_watch(x->guardian, e);
-	if (!r)
-		r = reach(x, "guardian", e);
 	if (r)
 		return r;
 	if (!x->o->no_sync)
 		sync();
-	r = freeze(x, e);
+	r = fr_guardian_watch(x->guardian, e);
+	if (!r)
+		r = reach(x, "guardian", e);
+	if (!r)
+		r = freeze(x, e);
 	if (!r)
 		r = save(x, e);
 	if (!r)
@@ -628,7 +633,7 @@ static bool undo(struct exec *x)
 	fr_parallel(x->ctx, x->nr_vms, resume_vm, x, NULL);
 	for (size_t i = 0; i < x->nr_vms; i++)
 		clean &= x->vms[i].bytes != SIZE_MAX;
-	unprepare(x);
+	clean &= !unprepare(x);
 	fr_guardian_end(x->guardian, clean);
 	return clean;
 }

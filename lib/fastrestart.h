@@ -275,6 +275,7 @@ int fr_unload(const struct fr_ctx *ctx, struct fr_error *e);
 
 struct fr_exec_options {
 	unsigned int vm_timeout_ms;	/* how long a VMM may take to answer; 0: 10000 */
+	unsigned int patience_ms;	/* how long exec may be stopped, e.g. by SIGSTOP; 0: 30000 */
 	bool no_in_place;		/* let kexec copy the image */
 	bool no_sync;			/* skip sync() before the freeze */
 };

@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,12 +23,19 @@
 
 #define TAKES_OVER_SECONDS 120 /* how long it tries to resume a VM */
 
-enum { MSG_WATCH = 'w', MSG_END = 'e' };
+#define BEATS 10 /* signs of life within the guardian's patience */
+
+/* One byte each; all but MSG_BEAT are answered with the same byte. */
+enum { MSG_HOLD = 'h', MSG_DROP = 'd', MSG_WATCH = 'w', MSG_BEAT = 'b', MSG_END = 'e' };
 
 struct fr_guardian {
 	const struct fr_ctx *ctx;
 	pid_t pid;
 	int fd;
+	int patience_ms;
+	bool beating;
+	pthread_t heart;
+	int stop_fd; /* an eventfd: the heart stops */
 };
 
 struct watch { /* in the guardian */
@@ -33,7 +43,10 @@ struct watch { /* in the guardian */
 	struct fr_vm **vms;
 	size_t nr_vms;
 	char *limit; /* nr_overcommit_hugepages as it was */
-	bool frozen;
+	pid_t exec;
+	int patience_ms;
+	int pages_fd; /* the loaded image's, or -1 */
+	bool loaded, frozen;
 };
 
 /*
@@ -74,28 +87,35 @@ static uint64_t now_s(void)
 	return (uint64_t)ts.tv_sec;
 }
 
-/* Out of exec's cgroup, which a service manager may kill as a whole. */
-static void leave_cgroup(const struct fr_ctx *ctx)
-{
-	_cleanup_free_ char *dir = fr_path(ctx, "/sys/fs/cgroup/kexec-fastrestart-guardian");
-	_cleanup_free_ char *procs =
-		fr_path(ctx, "/sys/fs/cgroup/kexec-fastrestart-guardian/cgroup.procs");
-	_cleanup_free_ char *v2 = fr_path(ctx, "/sys/fs/cgroup/cgroup.controllers");
-	int fd;
+#define CGROUP_ROOT "/sys/fs/cgroup"
+#define CGROUP	    CGROUP_ROOT "/kexec-fastrestart-guardian"
 
-	if (!dir || !procs || !v2 || access(v2, F_OK))
-		return;
-	mkdir(dir, 0755);
-	fd = open(procs, O_WRONLY | O_CLOEXEC);
+static void join_cgroup(const struct fr_ctx *ctx, const char *cgroup)
+{
+	_cleanup_free_ char *procs = fr_path(ctx, "%s/cgroup.procs", cgroup);
+	int fd = procs ? open(procs, O_WRONLY | O_CLOEXEC) : -1;
+
 	if (fd < 0)
 		return;
 	fr_write_all(fd, "0\n", 2);
 	close(fd);
 }
 
+/* Out of exec's cgroup, which a service manager may kill as a whole. */
+static void leave_cgroup(const struct fr_ctx *ctx)
+{
+	_cleanup_free_ char *dir = fr_path(ctx, CGROUP);
+	_cleanup_free_ char *v2 = fr_path(ctx, CGROUP_ROOT "/cgroup.controllers");
+
+	if (!dir || !v2 || access(v2, F_OK))
+		return;
+	mkdir(dir, 0755);
+	join_cgroup(ctx, CGROUP);
+}
+
 static void remove_cgroup(const struct fr_ctx *ctx)
 {
-	_cleanup_free_ char *dir = fr_path(ctx, "/sys/fs/cgroup/kexec-fastrestart-guardian");
+	_cleanup_free_ char *dir = fr_path(ctx, CGROUP);
 
 	if (dir)
 		rmdir(dir);
@@ -169,28 +189,95 @@ static void leave_terminal(struct fr_ctx *ctx)
 	setsid();
 }
 
-static void guard(struct watch *w, int fd)
+/* One message, perhaps with a file: what it was, 0 at the end, -1 when exec is silent. */
+static int receive(struct watch *w, int fd, int *ret_file)
 {
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
 	char message;
+	struct iovec iov = {.iov_base = &message, .iov_len = 1};
+	struct msghdr m;
 	ssize_t n;
 
+	do {
+		n = poll(&p, 1, w->frozen ? w->patience_ms : -1);
+		if (!n)
+			return -1;
+		m = (struct msghdr){.msg_iov = &iov,
+				    .msg_iovlen = 1,
+				    .msg_control = control.space,
+				    .msg_controllen = sizeof(control.space)};
+		n = n < 0 ? n : recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return 0;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+			memcpy(ret_file, CMSG_DATA(c), sizeof(*ret_file));
+	return message;
+}
+
+static void set_pages(struct watch *w, bool loaded, int pages_fd)
+{
+	if (w->pages_fd >= 0)
+		close(w->pages_fd);
+	w->pages_fd = pages_fd;
+	w->loaded = loaded;
+}
+
+/* Until exec says that all is well, or is dead.  Is there something to do? */
+static bool listen_to_exec(struct watch *w, int fd)
+{
 	for (;;) {
-		n = read(fd, &message, 1);
-		if (n < 0 && errno == EINTR)
+		int file = -1, message = receive(w, fd, &file);
+
+		switch (message) {
+		case -1:
+			fr_log(w->ctx, FR_LOG_WARN, "guardian: exec does not move: it is killed");
+			if (getppid() == w->exec)
+				kill(w->exec, SIGKILL);
+			w->patience_ms = -1;
 			continue;
-		if (n <= 0)
+		case 0:
+			return true;
+		case MSG_END:
+			return false;
+		case MSG_BEAT:
+			continue;
+		case MSG_HOLD:
+			set_pages(w, true, file);
 			break;
-		if (message == MSG_END)
-			return;
-		w->frozen = true;
-		fr_write_all(fd, &message, 1);
+		case MSG_DROP:
+			set_pages(w, false, -1);
+			break;
+		case MSG_WATCH:
+			w->frozen = true;
+			break;
+		}
+		fr_write_all(fd, &(char){(char)message}, 1);
 	}
-	/* exec is dead */
-	if (fr_kexec_unload(w->ctx))
-		fr_log(w->ctx, FR_LOG_WARN, "guardian: the kexec image cannot be unloaded");
-	if (w->frozen)
-		resume_all(w);
-	restore_limit(w);
+}
+
+static bool is_loaded(const struct watch *w)
+{
+	_cleanup_free_ char *path = fr_path(w->ctx, "/sys/kernel/kexec_loaded"), *text = NULL;
+
+	return !path || fr_read_file(path, 64, &text, NULL) || text[0] != '0';
+}
+
+/* The pages stay until nothing can jump to them any more. */
+static void insist_on_unload(struct watch *w)
+{
+	if (!w->loaded || !fr_kexec_unload(w->ctx))
+		return;
+	fr_log(w->ctx, FR_LOG_WARN,
+	       "guardian: the kexec image cannot be unloaded: run kexec -u; its pages stay until "
+	       "then");
+	while (is_loaded(w) && fr_kexec_unload(w->ctx))
+		poll(NULL, 0, 1000);
 }
 
 static int be_guardian(struct watch *w, int fd)
@@ -204,7 +291,17 @@ static int be_guardian(struct watch *w, int fd)
 	note_limit(w);
 	if (fr_write_all(fd, "r", 1))
 		return 1;
-	guard(w, fd);
+	if (!listen_to_exec(w, fd))
+		return 0;
+	if (w->loaded && !fr_kexec_unload(w->ctx))
+		set_pages(w, false, -1);
+	if (w->frozen)
+		resume_all(w);
+	restore_limit(w);
+	insist_on_unload(w);
+	/* a cgroup with a process in it cannot be removed */
+	join_cgroup(w->ctx, CGROUP_ROOT);
+	remove_cgroup(w->ctx);
 	return 0;
 }
 
@@ -221,8 +318,56 @@ static int await(const struct fr_guardian *g, struct fr_error *e)
 	return n == 1 ? 0 : fr_fail(e, FR_FAULT_SYSTEM, ECHILD, "the guardian process has died");
 }
 
+/* Send a message and wait until the guardian has done what it says. */
+static int tell(struct fr_guardian *g, char message, int file, struct fr_error *e)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec iov = {.iov_base = &message, .iov_len = 1};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (file >= 0) {
+		struct cmsghdr *c = &control.header;
+
+		m.msg_control = control.space;
+		m.msg_controllen = sizeof(control.space);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &file, sizeof(file));
+	}
+	if (sendmsg(g->fd, &m, MSG_NOSIGNAL) != 1)
+		return fr_fail(e, FR_FAULT_SYSTEM, ECHILD, "the guardian process has died");
+	return await(g, e);
+}
+
+/* Threads stop with their process: as long as this one sends, exec is not stopped. */
+static void *beat(void *data)
+{
+	const struct fr_guardian *g = data;
+	struct pollfd stop = {.fd = g->stop_fd, .events = POLLIN};
+	const char message = MSG_BEAT;
+
+	while (poll(&stop, 1, g->patience_ms / BEATS) <= 0)
+		send(g->fd, &message, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return NULL;
+}
+
+static void stop_heart(struct fr_guardian *g)
+{
+	const uint64_t one = 1;
+
+	if (g->beating && !fr_write_all(g->stop_fd, &one, sizeof(one)))
+		pthread_join(g->heart, NULL);
+	if (g->stop_fd >= 0)
+		close(g->stop_fd);
+}
+
 int fr_guardian_start(const struct fr_ctx *ctx, struct fr_vm **vms, size_t nr_vms,
-		      struct fr_guardian **ret_guardian, struct fr_error *e)
+		      unsigned int patience_ms, struct fr_guardian **ret_guardian,
+		      struct fr_error *e)
 {
 	struct fr_guardian *g = calloc(1, sizeof(*g));
 	struct watch *w = calloc(1, sizeof(*w));
@@ -236,8 +381,15 @@ int fr_guardian_start(const struct fr_ctx *ctx, struct fr_vm **vms, size_t nr_vm
 		free(w);
 		return r;
 	}
-	*w = (struct watch){.ctx = &own, .vms = vms, .nr_vms = nr_vms};
+	*w = (struct watch){.ctx = &own,
+			    .vms = vms,
+			    .nr_vms = nr_vms,
+			    .exec = getpid(),
+			    .patience_ms = (int)patience_ms,
+			    .pages_fd = -1};
 	g->ctx = ctx;
+	g->patience_ms = (int)patience_ms;
+	g->stop_fd = -1;
 	g->pid = fork();
 	if (!g->pid) {
 		close(fds[0]);
@@ -256,13 +408,29 @@ int fr_guardian_start(const struct fr_ctx *ctx, struct fr_vm **vms, size_t nr_vm
 	return 0;
 }
 
+int fr_guardian_hold(struct fr_guardian *g, int fd, struct fr_error *e)
+{
+	return g ? tell(g, MSG_HOLD, fd, e) : 0;
+}
+
+void fr_guardian_drop(struct fr_guardian *g)
+{
+	if (g)
+		tell(g, MSG_DROP, -1, NULL); /* a dead one holds nothing */
+}
+
 int fr_guardian_watch(struct fr_guardian *g, struct fr_error *e)
 {
-	const char message = MSG_WATCH;
-	ssize_t n = send(g->fd, &message, 1, MSG_NOSIGNAL);
+	int r;
 
-	return n == 1 ? await(g, e) :
-			fr_fail(e, FR_FAULT_SYSTEM, ECHILD, "the guardian process has died");
+	g->stop_fd = eventfd(0, EFD_CLOEXEC);
+	if (g->stop_fd < 0)
+		return fr_fail(e, FR_FAULT_SYSTEM, errno, "guardian: eventfd: %s", strerror(errno));
+	r = pthread_create(&g->heart, NULL, beat, g);
+	if (r)
+		return fr_fail(e, FR_FAULT_SYSTEM, r, "guardian: thread: %s", strerror(r));
+	g->beating = true;
+	return tell(g, MSG_WATCH, -1, e);
 }
 
 void fr_guardian_end(struct fr_guardian *g, bool clean)
@@ -271,6 +439,7 @@ void fr_guardian_end(struct fr_guardian *g, bool clean)
 
 	if (!g)
 		return;
+	stop_heart(g);
 	if (g->pid > 0 && clean && send(g->fd, &message, 1, MSG_NOSIGNAL) != 1)
 		kill(g->pid, SIGKILL);
 	close(g->fd);

@@ -482,6 +482,11 @@ void fr_hugepages_put(const struct fr_ctx *ctx, struct fr_hugepages *h)
 	free(h);
 }
 
+int fr_hugepages_fd(const struct fr_hugepages *h)
+{
+	return h->fd;
+}
+
 static int get(const struct fr_ctx *ctx, struct fr_hugepages *h, const struct fr_ranges *within,
 	       struct fr_huge_piece *pieces, size_t nr, struct fr_error *e)
 {

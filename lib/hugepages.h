@@ -33,5 +33,7 @@ int fr_hugepages_get(const struct fr_ctx *ctx, const struct fr_ranges *within,
 		     struct fr_huge_piece *pieces, size_t nr, struct fr_hugepages **ret_huge,
 		     struct fr_error *e);
 void fr_hugepages_put(const struct fr_ctx *ctx, struct fr_hugepages *huge);
+/* The file that the pages belong to: whoever has it open too keeps them; @huge's own. */
+int fr_hugepages_fd(const struct fr_hugepages *huge);
 
 #endif /* FR_HUGEPAGES_H */

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "arm.h"
 #include "collect.h"
 #include "fastrestart.h"
 #include "host.h"
@@ -101,7 +102,7 @@ static int check_capabilities(const struct load *l, struct fr_error *e)
 /* The three switches that forbid kexec, each with its own remedy. */
 static int check_kexec_allowed(const struct load *l, struct fr_error *e)
 {
-	_cleanup_free_ char *disabled = NULL, *limit = NULL, *lockdown = NULL;
+	_cleanup_free_ char *disabled = NULL, *lockdown = NULL;
 	int r = read_host(l, "/proc/sys/kernel/kexec_load_disabled", &disabled, e);
 
 	if (r == -ENOENT)
@@ -113,11 +114,9 @@ static int check_kexec_allowed(const struct load *l, struct fr_error *e)
 		return fr_fail(
 			e, FR_FAULT_PERMISSION, EPERM,
 			"running kernel: kexec is switched off until the next boot: unset the sysctl kernel.kexec_load_disabled and reboot");
-	if (!read_host(l, "/proc/sys/kernel/kexec_load_limit_reboot", &limit, NULL) &&
-	    limit[0] == '0')
-		return fr_fail(
-			e, FR_FAULT_PERMISSION, EPERM,
-			"running kernel: its limit on kexec loads is used up: unset the sysctl kernel.kexec_load_limit_reboot and reboot");
+	r = fr_check_load_limit(l->ctx, e);
+	if (r)
+		return r;
 	if (!read_host(l, "/sys/kernel/security/lockdown", &lockdown, NULL) &&
 	    !strstr(lockdown, "[none]"))
 		return fr_fail(

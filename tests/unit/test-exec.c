@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bootparams.h"
@@ -40,7 +41,8 @@ struct script {
 	int pin_error_at, nr_pins, frames_error, load_error, reboot_error;
 	int pins, loads, unloads, reboots, busy;
 	uint64_t nr_given;
-	bool loaded, pinned_at_reboot;
+	bool loaded, pinned_at_reboot, held_at_unload;
+	ino_t memfd_ino;
 	const uint8_t *page[512];
 	size_t nr_pages;
 	char stages[16][16];
@@ -52,14 +54,29 @@ struct script {
 };
 
 static struct fake_root root;
-static struct script script;
+static struct script *script; /* shared with the guardian */
 static char path[64];
 static int fd;
 
 static int fake_huge_memfd(void *data)
 {
-	(void)data;
-	return memfd_create("fake", MFD_CLOEXEC);
+	int memfd = memfd_create("fake", MFD_CLOEXEC);
+	struct stat st;
+
+	assert_int_equal(fstat(memfd, &st), 0);
+	((struct script *)data)->memfd_ino = st.st_ino;
+	return memfd;
+}
+
+/* Does this process keep the pages of the image? */
+static bool holds_memfd(const struct script *s)
+{
+	struct stat st;
+
+	for (int i = 3; i < 256; i++)
+		if (!fstat(i, &st) && st.st_ino == s->memfd_ino)
+			return true;
+	return false;
 }
 
 static bool is_mapped(const void *addr)
@@ -127,6 +144,7 @@ static int fake_kexec_load(void *data, uint64_t entry, unsigned long nr,
 		if (s->busy-- > 0)
 			return -EBUSY;
 		s->unloads++;
+		s->held_at_unload = holds_memfd(s);
 		s->loaded = false;
 		return 0;
 	}
@@ -183,11 +201,7 @@ static const struct fr_kernel_ops ops = {
 	.pin = fake_pin,
 	.unpin = fake_unpin,
 };
-static struct fr_ctx ctx = {.root = root.path,
-			    .ops = &ops,
-			    .ops_data = &script,
-			    .data = &script,
-			    .stage = on_stage};
+static struct fr_ctx ctx = {.root = root.path, .ops = &ops, .stage = on_stage};
 
 static void stage(void)
 {
@@ -235,8 +249,11 @@ static int make(void **state)
 	struct statfs fs;
 
 	(void)state;
-	memset(&script, 0, sizeof(script));
-	script.reboot_error = -EINVAL;
+	script = mmap(NULL, sizeof(*script), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	assert_true(script != MAP_FAILED);
+	ctx.ops_data = ctx.data = script;
+	script->reboot_error = -EINVAL;
 	strcpy(path, "/dev/shm/fr-test-XXXXXX");
 	if (statfs("/dev/shm", &fs) || fs.f_type != TMPFS_MAGIC || (fd = mkstemp(path)) < 0)
 		return -1;
@@ -268,6 +285,7 @@ static int drop(void **state)
 	close(fd);
 	unlink(path);
 	fake_root_remove(&root);
+	munmap(script, sizeof(*script));
 	return 0;
 }
 
@@ -288,9 +306,9 @@ static int run(struct fr_error *e)
 	int fds = count_fds(), r = fr_exec(&ctx, &o, e);
 	sigset_t mask;
 
-	assert_int_equal(script.pins, 0);
-	assert_false(script.loaded);
-	assert_int_equal(script.loads, script.unloads);
+	assert_int_equal(script->pins, 0);
+	assert_false(script->loaded);
+	assert_int_equal(script->loads, script->unloads);
 	assert_string_equal(fake_root_line(&root, OVERCOMMIT), "7");
 	assert_int_equal(count_fds(), fds);
 	sigprocmask(SIG_BLOCK, NULL, &mask);
@@ -307,16 +325,16 @@ static void all_the_way(void **state)
 	(void)state;
 	if (run(&e) != -EINVAL)
 		fail_msg("%s", e.text);
-	assert_int_equal(script.reboots, 1);
-	assert_true(script.pinned_at_reboot);
-	assert_int_equal(script.hop, 7);
-	assert_int_equal(script.decoded_pages, 4);
-	assert_int_equal(script.nr_stages, sizeof(stages) / sizeof(*stages));
-	for (int i = 0; i < script.nr_stages; i++)
-		assert_string_equal(script.stages[i], stages[i]);
+	assert_int_equal(script->reboots, 1);
+	assert_true(script->pinned_at_reboot);
+	assert_int_equal(script->hop, 7);
+	assert_int_equal(script->decoded_pages, 4);
+	assert_int_equal(script->nr_stages, sizeof(stages) / sizeof(*stages));
+	for (int i = 0; i < script->nr_stages; i++)
+		assert_string_equal(script->stages[i], stages[i]);
 	/* and once more: nothing was left */
-	script.hop = 0;
-	script.nr_stages = 0;
+	script->hop = 0;
+	script->nr_stages = 0;
 	assert_int_equal(run(&e), -EINVAL);
 }
 
@@ -328,13 +346,13 @@ static void signals(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(stages) / sizeof(*stages); i++) {
-		script.signal_at = stages[i];
-		script.signal = i % 2 ? SIGTSTP : SIGTERM; /* Ctrl-Z must not stop it */
-		script.nr_stages = 0;
+		script->signal_at = stages[i];
+		script->signal = i % 2 ? SIGTSTP : SIGTERM; /* Ctrl-Z must not stop it */
+		script->nr_stages = 0;
 		assert_int_equal(run(&e), -EINTR);
 		assert_int_equal(e.fault, FR_FAULT_INTERRUPTED);
-		assert_int_equal(script.nr_stages, i + 1);
-		assert_int_equal(script.reboots, 0);
+		assert_int_equal(script->nr_stages, i + 1);
+		assert_int_equal(script->reboots, 0);
 	}
 }
 
@@ -344,12 +362,12 @@ static void changes_before_the_freeze(void **state)
 	struct fr_error e;
 
 	(void)state;
-	script.grow_at = "guardian";
+	script->grow_at = "guardian";
 	assert_int_equal(run(&e), -EINVAL);
-	assert_int_equal(script.reboots, 1);
-	assert_int_equal(script.loads, 2);
-	assert_int_equal(script.decoded_pages, 5);
-	assert_int_equal(script.nr_stages, 10);
+	assert_int_equal(script->reboots, 1);
+	assert_int_equal(script->loads, 2);
+	assert_int_equal(script->decoded_pages, 5);
+	assert_int_equal(script->nr_stages, 10);
 }
 
 static void failing_calls(void **state)
@@ -358,20 +376,20 @@ static void failing_calls(void **state)
 
 	(void)state;
 	for (int i = 1; i <= 2; i++) {
-		script.pin_error_at = i;
-		script.nr_pins = script.nr_stages = 0;
+		script->pin_error_at = i;
+		script->nr_pins = script->nr_stages = 0;
 		assert_int_equal(run(&e), -ENOMEM);
 	}
-	script.pin_error_at = 0;
-	script.nr_stages = 0;
-	script.frames_error = -EPERM;
+	script->pin_error_at = 0;
+	script->nr_stages = 0;
+	script->frames_error = -EPERM;
 	assert_int_equal(run(&e), -EPERM);
 	assert_int_equal(e.fault, FR_FAULT_PERMISSION);
-	script.frames_error = 0;
-	script.nr_stages = 0;
-	script.load_error = -EBUSY;
+	script->frames_error = 0;
+	script->nr_stages = 0;
+	script->load_error = -EBUSY;
 	assert_int_equal(run(&e), -EBUSY);
-	assert_int_equal(script.reboots, 0);
+	assert_int_equal(script->reboots, 0);
 }
 
 /* Another kexec call is under way when exec unloads. */
@@ -380,9 +398,9 @@ static void busy_unload(void **state)
 	struct fr_error e;
 
 	(void)state;
-	script.busy = 3;
+	script->busy = 3;
 	assert_int_equal(run(&e), -EINVAL);
-	assert_int_equal(script.unloads, 1);
+	assert_int_equal(script->unloads, 1);
 }
 
 /* Neither exec nor its guardian touches an image that somebody else has loaded. */
@@ -393,8 +411,8 @@ static void loaded_by_another(void **state)
 	(void)state;
 	fake_root_text(&root, "/sys/kernel/kexec_loaded", "1\n");
 	assert_int_equal(run(&e), -EBUSY);
-	assert_int_equal(script.nr_stages, 1);
-	assert_int_equal(script.loads + script.unloads, 0);
+	assert_int_equal(script->nr_stages, 1);
+	assert_int_equal(script->loads + script->unloads, 0);
 }
 
 static void another_boot(void **state)
@@ -424,6 +442,43 @@ static void locked_out(void **state)
 	close(lock);
 	assert_int_equal(run(&e), -EINVAL);
 	assert_int_equal(fr_unload(&ctx, &e), 0);
+}
+
+/*
+ * Killed, and stopped: the guardian unloads, and until then keeps the pages that the
+ * loaded image jumps to.  It holds the lock until it is done.
+ */
+static void killed_and_stopped(void **state)
+{
+	static const char *const stages[] = {"start", "pinned", "armed", "guardian", "sealed"};
+	struct fr_exec_options o = {.no_sync = true, .patience_ms = 300};
+	struct fr_error e;
+	int status, lock;
+	pid_t child;
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(stages) / sizeof(*stages); i++) {
+		script->signal_at = stages[i / 2];
+		script->signal = i % 2 ? SIGSTOP : SIGKILL;
+		script->nr_stages = script->loads = script->unloads = 0;
+		script->nr_pages = 0;
+		script->held_at_unload = false;
+		if (i % 2 && i / 2 < 3)
+			continue; /* before "guardian" no guest waits for it */
+		child = fork();
+		if (!child)
+			_exit(fr_exec(&ctx, &o, &e) ? 1 : 0);
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+		while ((lock = fr_lock(&ctx, true, &e)) < 0)
+			usleep(1000);
+		close(lock);
+		assert_int_equal(script->loads, i / 2 < 2 ? 0 : 1);
+		assert_int_equal(script->unloads, script->loads);
+		assert_int_equal(script->held_at_unload, script->loads);
+		assert_int_equal(script->reboots, 0);
+		assert_string_equal(fake_root_line(&root, OVERCOMMIT), "7");
+	}
 }
 
 /* As if load had been given --vm, too. */
@@ -456,7 +511,7 @@ static void vm_is_gone(void **state)
 	stage_vm("web", "/nonexistent/qmp");
 	assert_int_equal(run(&e), -ENOENT);
 	assert_non_null(strstr(e.text, "web"));
-	assert_int_equal(script.nr_stages, 1);
+	assert_int_equal(script->nr_stages, 1);
 }
 
 /* RAM that load did not survey would be lost. */
@@ -472,11 +527,11 @@ static void vm_has_other_ram(void **state)
 	if (run(&e) != -ESTALE)
 		fail_msg("%s", e.text);
 	assert_non_null(strstr(e.text, "run load again"));
-	assert_int_equal(script.nr_stages, 1);
-	script.nr_stages = 0;
+	assert_int_equal(script->nr_stages, 1);
+	script->nr_stages = 0;
 	stage_vm("shm", q.socket);
 	run(&e);
-	assert_true(script.nr_stages > 6);
+	assert_true(script->nr_stages > 6);
 	fake_qemu_stop(&q);
 }
 
@@ -491,6 +546,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(loaded_by_another, make, drop),
 		cmocka_unit_test_setup_teardown(another_boot, make, drop),
 		cmocka_unit_test_setup_teardown(locked_out, make, drop),
+		cmocka_unit_test_setup_teardown(killed_and_stopped, make, drop),
 		cmocka_unit_test_setup_teardown(vm_is_gone, make, drop),
 		cmocka_unit_test_setup_teardown(vm_has_other_ram, make, drop),
 	};
