@@ -14,7 +14,7 @@
 #   --guest              add L2's kernel and initramfs: /payload/guest/{vmlinux,initrd}
 #   --add FILE[=PATH]    add a file or folder as /payload/PATH (default bin/FILE);
 #                        libraries of programs come along
-#   --mem SIZE --smp N   default 4G, 2
+#   --mem SIZE --smp N   default 4G, 2 (with --guest on TCG: 1)
 #   --append ARGS        to the kernel command line
 #   --qemu ARG           one more argument for QEMU (repeatable)
 #   --limit SECONDS      default 120; multiplied by FR_TIMEOUT_SCALE
@@ -77,9 +77,6 @@ l1_add_file() {
 
 l1_run() {
 	local kernel=stock-6.12 mem=4G limit=120
-	# shellcheck disable=SC2054 # the comma is QEMU's
-	local accel=(-accel tcg,thread=multi -cpu max)
-	[ "${FR_L1_ACCEL:-tcg}" = tcg ] || accel=(-accel "$FR_L1_ACCEL" -cpu host)
 	local narrate='' initrd='' smp='' append='' out='' follow='' script='' allow='' next='' guest=''
 	local also=() add=() extra=() tmp
 	while [ $# -gt 0 ]; do
@@ -105,9 +102,13 @@ l1_run() {
 		shift 2
 	done
 	[ -f "$script" ] || die "l1_run: no such script: ${script:-none given}"
-	if [ -z "$smp" ]; then
-		smp=2
+	local accel=(-accel "${FR_L1_ACCEL:=tcg}" -cpu host)
+	if [ "$FR_L1_ACCEL" = tcg ]; then
+		accel=(-accel 'tcg,thread=multi' -cpu max)
+		# On more than one vCPU emulated SVM corrupts the host's memory (see vm/README.md).
+		[ -z "$guest" ] || smp=${smp:-1}
 	fi
+	smp=${smp:-2}
 	local test nonce
 	test=$(basename "$script" .sh)
 	nonce=$(od -An -N8 -tx8 /dev/urandom | tr -d ' ')

@@ -16,8 +16,10 @@ probe_speed() {
 	if [ -z "${FR_TIMEOUT_SCALE:-}" ]; then
 		start=$SECONDS
 		FR_TIMEOUT_SCALE=10 l1_run --mem 1G "$probe" || die "L1 does not come up"
-		# limits are meant for machines that take up to 12 s for this
-		FR_TIMEOUT_SCALE=$(awk -v t=$((SECONDS - start)) 'BEGIN { printf "%.1f\n", (t > 12) ? t / 12 : 1 }')
+		# limits are meant for machines that take up to 12 s for this, and for one VM
+		# at a time
+		FR_TIMEOUT_SCALE=$(awk -v t=$((SECONDS - start)) \
+			'BEGIN { printf "%.1f\n", 2 * ((t > 12) ? t / 12 : 1) }')
 	fi
 	export FR_TIMEOUT_SCALE
 	note "L1 runs on $FR_L1_ACCEL, time limits are multiplied by $FR_TIMEOUT_SCALE"

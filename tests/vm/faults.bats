@@ -9,7 +9,7 @@ load helper
 	grep -rhoE '(fr_stage|reach)\([^"]*"[a-z-]+"' "$FR_TOP/lib" --include='*.c' |
 		sed 's/.*"\(.*\)"/\1/' | sort -u >"$BATS_TEST_TMPDIR/stages"
 	[ -s "$BATS_TEST_TMPDIR/stages" ]
-	vm exec-faults --kernel stock-6.12 --limit 420 --add "$BATS_TEST_TMPDIR/stages=stages"
+	vm exec-faults --guest --kernel stock-6.12 --limit 420 --add "$BATS_TEST_TMPDIR/stages=stages"
 	guest_lived g0
 }
 
@@ -17,18 +17,16 @@ load helper
 	# a kernel that takes descriptors of version 9 only
 	perl -0777 -pe 's/(FastRestart\0)(.{8})/$1 . pack("VV", 9, 9)/se or die "no note"' \
 		"$(kernel_get patched)/vmlinux" >"$BATS_TEST_TMPDIR/vmlinux"
-	vm refusals --kernel stock-6.12 --also stock-6.12 --limit 300 --mem 3G \
+	vm refusals --guest --kernel stock-6.12 --also stock-6.12 --limit 300 --mem 3G \
 		--add "$BATS_TEST_TMPDIR/vmlinux=version-9.vmlinux"
 	guest_lived g0
 }
 
-# bats test_tags=core
 @test "damaged descriptors: the kernel refuses them, and keeps off" {
 	vm damage --kernel patched --limit 300 --add "$FR_TESTS/vm/damages=damages" \
 		--add "$(locked images static_program "$FR_TESTS/vm/tools/edit-descriptor.c")=bin/edit-descriptor"
 }
 
-# bats test_tags=core
 @test "a restore that fails: still kept, a second try works; release" {
 	vm restore-faults --kernel patched --limit 240
 }

@@ -4,8 +4,8 @@
 #
 #	vm first-hop --kernel stock-6.1
 #
-# Options are those of l1_run (lib/l1.sh); the tool, the patched kernel as the next
-# one and the guest come along.
+# Options are those of l1_run (lib/l1.sh); the tool and the patched kernel as the next
+# one come along.
 
 FR_LIB=$BATS_TEST_DIRNAME/../lib
 for part in common kernel images l1; do
@@ -17,7 +17,7 @@ vm() {
 	local script=$BATS_TEST_DIRNAME/scripts/$1.sh
 	shift
 	FR_RERUN="tests/run vm '^$BATS_TEST_DESCRIPTION\$'" \
-		l1_run --out "$BATS_TEST_TMPDIR/run" --next patched --guest \
+		l1_run --out "$BATS_TEST_TMPDIR/run" --next patched \
 		--add "$FR_TOOL" \
 		--add "$(locked images static_program "$FR_TESTS/vm/tools/pattern.c")=bin/pattern" \
 		"$@" "$script" 3>&-

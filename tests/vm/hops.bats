@@ -6,39 +6,37 @@ bats_require_minimum_version 1.5.0
 load helper
 
 @test "a guest of 1 GiB: from stock 6.12, then patched to patched, three hops" {
-	vm demo --kernel stock-6.12 --mem 6G --limit 340
+	vm demo --guest --kernel stock-6.12 --mem 6G --limit 340
 	guest_lived g0
 }
 
 @test "first hop from stock 6.12: guests on hugetlbfs and tmpfs go on" {
-	vm first-hop --kernel stock-6.12 --limit 240
+	vm first-hop --guest --kernel stock-6.12 --limit 240
 	guest_lived g0
 	guest_lived g1
 }
 
 @test "first hop from stock 6.1: guests on hugetlbfs and tmpfs go on" {
-	vm first-hop --kernel stock-6.1 --limit 240
+	vm first-hop --guest --kernel stock-6.1 --limit 240
 	guest_lived g0
 	guest_lived g1
 }
 
 @test "two guests, restored in the other order, one for a later hop" {
-	vm two-guests --kernel patched --limit 240
+	vm two-guests --guest --kernel patched --limit 240
 	guest_lived g0
 	guest_lived g1
 }
 
-# bats test_tags=core
 @test "five hops: digests, RAM and limits stay what they were" {
 	vm five-hops --kernel patched --limit 240
 }
 
-# bats test_tags=core
 @test "a raw range stays through two hops" {
 	vm raw --kernel stock-6.12 --mem 8G --append 'memmap=256M$0x140000000 iomem=relaxed' --limit 180
 }
 
 @test "through an unpatched kernel and back, and a plain kexec" {
-	vm unpatched --kernel patched --also stock-6.12 --limit 300
+	vm unpatched --guest --kernel patched --also stock-6.12 --limit 300
 	guest_lived g0
 }

@@ -10,7 +10,6 @@ passes() {
 	grep -E "# $1: pass:[1-9][0-9]* fail:0 skip:0 " "$L1_OUT/console"
 }
 
-# bats test_tags=core
 @test "KUnit: all of the series' tests pass at boot" {
 	vm probe --kernel patched --append kunit.enable=1 --limit 60
 	passes fastrestart-parse

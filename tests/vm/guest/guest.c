@@ -5,7 +5,10 @@
  * in the last round and gets the pattern of the next one, so that a page of an older
  * time is found as surely as a damaged one.  Every guest.interval ms it counts:
  *
- *   GUEST NAME nonce=N count=C pass=P bad=B
+ *   GUEST NAME nonce=N count=C of=PAGES checked=PAGES bad=PAGES
+ *
+ * of is one round; checked goes on from round to round.  It works for guest.busy per
+ * cent of the time, so that it leaves something to a host whose CPUs are emulated.
  *
  * The clock of a VM stands still while it is stopped; who watches the output sees
  * the blackout as the longest time between two lines.
@@ -27,6 +30,7 @@
 #include "pattern.h"
 
 #define PAGES_AT_ONCE	64
+#define SLICE_US	30000
 
 static char cmdline[2048];
 
@@ -41,12 +45,12 @@ static void argument(const char *name, const char *def, char *value, size_t size
 	value[strcspn(value, " \n")] = '\0';
 }
 
-static uint64_t now_ms(void)
+static uint64_t now_us(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000ull + t.tv_nsec / 1000000;
+	return t.tv_sec * 1000000ull + t.tv_nsec / 1000;
 }
 
 static void die(const char *what)
@@ -59,7 +63,7 @@ static void die(const char *what)
 
 int main(void)
 {
-	char name[32], nonce[32], interval[16], leave[16];
+	char name[32], nonce[32], interval[16], leave[16], busy[16];
 	struct sysinfo info;
 	int fd;
 
@@ -74,13 +78,14 @@ int main(void)
 	close(fd);
 	argument("name", "g", name, sizeof(name));
 	argument("nonce", "0", nonce, sizeof(nonce));
-	argument("interval", "20", interval, sizeof(interval));
+	argument("interval", "50", interval, sizeof(interval));
+	argument("busy", "40", busy, sizeof(busy));
 	argument("leave", "24", leave, sizeof(leave)); /* MiB that stay free */
 
 	if (sysinfo(&info))
 		die("sysinfo");
 
-	uint64_t seed = strtoull(nonce, NULL, 16), step = strtoull(interval, NULL, 10);
+	uint64_t seed = strtoull(nonce, NULL, 16), step = strtoull(interval, NULL, 10) * 1000;
 	uint64_t spare = strtoull(leave, NULL, 10) << 20;
 	uint64_t bytes = (uint64_t)info.freeram * info.mem_unit;
 
@@ -94,26 +99,36 @@ int main(void)
 		die("mmap");
 	madvise(ram, bytes, MADV_HUGEPAGE);
 
-	uint64_t nr = bytes / PATTERN_PAGE, page, pass = 0, count = 0, bad = 0;
+	uint64_t nr = bytes / PATTERN_PAGE, checked = 0, count = 0, bad = 0;
+	unsigned int percent = strtoul(busy, NULL, 10);
 
-	for (page = 0; page < nr; page++)
+	if (percent < 1 || percent > 100)
+		die("guest.busy");
+	for (uint64_t page = 0; page < nr; page++)
 		pattern_fill((uint64_t *)(ram + page * PATTERN_PAGE), seed, 0, page);
 	printf("GUEST %s nonce=%s ready mib=%" PRIu64 "\n", name, nonce, bytes >> 20);
 
-	for (uint64_t next = now_ms();; pass++) {
-		for (page = 0; page < nr; page++) {
-			uint64_t *words = (uint64_t *)(ram + page * PATTERN_PAGE);
-			size_t n = pattern_check(words, seed, pass, page);
+	for (uint64_t woke = now_us(), next = woke;;) {
+		for (int i = 0; i < PAGES_AT_ONCE; i++, checked++) {
+			uint64_t page = checked % nr;
 
-			if (n && !bad)
-				printf("GUEST %s BAD page %" PRIu64 ": %zu words\n", name, page, n);
-			bad += n;
-			pattern_fill(words, seed, pass + 1, page);
-			if (page % PAGES_AT_ONCE || now_ms() < next)
+			if (!pattern_turn((uint64_t *)(ram + page * PATTERN_PAGE), seed,
+					  checked / nr, page))
 				continue;
-			next = now_ms() + step;
-			printf("GUEST %s nonce=%s count=%" PRIu64 " pass=%" PRIu64 " bad=%" PRIu64 "\n",
-			       name, nonce, ++count, pass, bad);
+			if (!bad++)
+				printf("GUEST %s BAD page %" PRIu64 "\n", name, page);
+		}
+
+		uint64_t now = now_us();
+
+		if (now >= next) {
+			next = now + step;
+			printf("GUEST %s nonce=%s count=%" PRIu64 " of=%" PRIu64 " checked=%" PRIu64
+			       " bad=%" PRIu64 "\n", name, nonce, ++count, nr, checked, bad);
+		}
+		if (percent < 100 && now - woke >= SLICE_US) {
+			usleep((now - woke) * (100 - percent) / percent);
+			woke = now_us();
 		}
 	}
 }

@@ -85,13 +85,17 @@ guest_start() {
 		-object "memory-backend-file,id=ram,size=${mib}M,mem-path=$file,share=on" \
 		-nodefaults -no-user-config -display none \
 		-kernel /payload/guest/vmlinux -initrd /payload/guest/initrd \
-		-append "console=hvc0 quiet guest.name=$g guest.nonce=$FR_NONCE" \
+		-append "console=hvc0 quiet guest.name=$g guest.nonce=$FR_NONCE ${guest_args:-}" \
 		-device virtio-serial-pci -device virtconsole,chardev=log \
 		-chardev "file,id=log,path=/dev/virtio-ports/$g,logfile=/run/$g.log" \
 		-qmp "unix:/run/$g.qmp,server=on,wait=off" "$@" \
 		</dev/null >"/run/$g.err" 2>&1 &
 	echo $! >"/run/$g.pid"
 }
+
+# While one guest boots the others should stand still: it may starve on an emulated CPU.
+guest_pause() { qmp "$1" '{"execute":"stop"}' >/dev/null; }
+guest_go_on() { qmp "$1" '{"execute":"cont"}' >/dev/null; }
 
 # The last complete line that guest $1 has written, and a field of it.
 guest_line() {
@@ -107,8 +111,8 @@ guest_counts_or_died() {
 	guest_line "$1" || { [ -e "/run/$1.pid" ] && ! kill -0 "$(cat "/run/$1.pid")"; }
 }
 
-guest_has_passed() {
-	[ "$(guest_get "$1" pass || echo 0)" -ge "$2" ] 2>/dev/null
+guest_has_checked() {
+	[ "$(guest_get "$1" checked || echo 0)" -ge "$2" ] 2>/dev/null
 }
 
 # Wait until guest $1 counts; show its line.
@@ -122,8 +126,9 @@ guest_counts() {
 
 # Wait until guest $1 has found every page of its memory right, from now on.
 guest_verified() {
-	pass=$(guest_get "$1" pass)
-	wait_for "${2:-120}" guest_has_passed "$1" $((${pass:-0} + 2)) ||
+	line=$(guest_line "$1" | sed -n 's/.* of=\([0-9]*\) checked=\([0-9]*\) .*/\1 + \2/p')
+	[ -n "$line" ] || fail "guest $1 has not counted"
+	wait_for "${2:-120}" guest_has_checked "$1" $(($line)) ||
 		fail "guest $1 is stuck: $(guest_line "$1")"
 	[ "$(guest_get "$1" bad)" = 0 ] || fail "guest $1: $(guest_line "$1")"
 	[ "$(guest_get "$1" nonce)" = "$FR_NONCE" ] || fail "not our guest: $(guest_line "$1")"

@@ -23,9 +23,11 @@ case $FR_STAGE in
 1)
 	memory_mounts 200
 	guest_start g0 /mnt/huge/g0 96
-	guest_start g1 /mnt/huge/g1 96
 	guest_counts g0
+	guest_pause g0
+	guest_start g1 /mnt/huge/g1 64
 	guest_counts g1
+	guest_go_on g0
 	hugepages=$(cat /proc/sys/vm/nr_hugepages)
 	while read -r at; do
 		for signal in INT:130 TERM:130 KILL:137; do

@@ -48,4 +48,19 @@ static inline size_t pattern_check(const uint64_t *words, uint64_t seed, uint64_
 	return bad;
 }
 
+/* pattern_check() of a generation, and pattern_fill() of the next one, in one go. */
+static inline size_t pattern_turn(uint64_t *words, uint64_t seed, uint64_t generation,
+				  uint64_t page)
+{
+	uint64_t v = pattern_first(seed, generation, page);
+	uint64_t next = pattern_first(seed, generation + 1, page) - v, bad = 0;
+
+	for (size_t i = 0; i < PATTERN_WORDS; i++, v += PATTERN_STEP) {
+		bad |= words[i] ^ v;
+		words[i] = v + next;
+	}
+	/* how many words were wrong is no longer known */
+	return bad != 0;
+}
+
 #endif
