@@ -91,9 +91,13 @@ int fr_vm_argv_check(const char *name, char *const *argv, struct fr_error *e)
 	return 0;
 }
 
-/* Filling the file is the old kernel's work, and done. */
-static char *without_prealloc(const char *value)
+/*
+ * Filling the file is the old kernel's work, and done; and QEMU must not empty it if it
+ * ends before the guest goes on.
+ */
+static char *keep_contents(const char *value)
 {
+	static const char *const off[] = {"prealloc", "discard-data"};
 	struct json_object *object;
 	char *copy, *p, *end, *out;
 
@@ -103,23 +107,32 @@ static char *without_prealloc(const char *value)
 			json_object_put(object);
 			return strdup(value);
 		}
-		if (fr_json_bool(object, "prealloc"))
-			json_object_object_add(object, "prealloc", json_object_new_boolean(false));
+		for (size_t i = 0; i < FR_ARRAY_SIZE(off); i++)
+			if (fr_json_bool(object, off[i]))
+				json_object_object_add(object, off[i],
+						       json_object_new_boolean(false));
 		copy = strdup(json_object_to_json_string_ext(
 			object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 		json_object_put(object);
 		return copy;
 	}
 	copy = strdup(value);
-	out = copy ? calloc(1, strlen(value) + sizeof(",prealloc=off")) : NULL;
+	/* each part grows by "=off" at most */
+	out = copy ? calloc(5, strlen(value) + 1) : NULL;
 	for (p = copy; out && p; p = end) {
+		size_t i;
+
 		end = strchr(p, ',');
 		if (end)
 			*end++ = '\0';
 		if (p != copy)
 			strcat(out, ",");
-		strcat(out,
-		       !strcmp(p, "prealloc") || !strncmp(p, "prealloc=", 9) ? "prealloc=off" : p);
+		for (i = 0; i < FR_ARRAY_SIZE(off); i++)
+			if (!strncmp(p, off[i], strlen(off[i])) && strchr("=", p[strlen(off[i])]))
+				break;
+		strcat(out, i < FR_ARRAY_SIZE(off) ? off[i] : p);
+		if (i < FR_ARRAY_SIZE(off))
+			strcat(out, "=off");
 	}
 	free(copy);
 	return out;
@@ -144,7 +157,7 @@ static char *with_machine(const char *value, const char *machine)
 static char *rewrite(const char *o, const char *value, const char *machine)
 {
 	if (!strcmp(o, "object"))
-		return without_prealloc(value);
+		return keep_contents(value);
 	if (!strcmp(o, "M") || !strcmp(o, "machine"))
 		return with_machine(value, machine);
 	return strdup(value);

@@ -211,6 +211,8 @@ static int inspect(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_error *
 	if (!r)
 		r = fr_vm_check_process(ctx, vm, e);
 	if (!r)
+		r = fr_vm_check_changed(vm, e);
+	if (!r)
 		r = check_encrypted(vm, e);
 	if (!r)
 		r = check_migration(vm, e);

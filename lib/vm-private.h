@@ -67,6 +67,9 @@ int fr_vm_getfd(struct fr_qmp *qmp, int fd, struct fr_error *e);
 int fr_vm_argv_check(const char *name, char *const *argv, struct fr_error *e);
 char **fr_vm_argv_restart(char *const *argv, const char *machine);
 
+/* vm-changed.c: refuse when the VM is no longer what its command line says */
+int fr_vm_check_changed(struct fr_vm *vm, struct fr_error *e);
+
 void fr_strv_free(char **v);
 
 /* vm-spec.c: a VM that is not running yet */

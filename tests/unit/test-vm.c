@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fake-qemu.h"
 #include "fake-root.h"
 #include "test.h"
 #include "vm-private.h"
@@ -72,6 +73,13 @@ static void rewrites_prealloc(void **state)
 		L("q", "-object",
 		  "{\"qom-type\":\"memory-backend-file\",\"mem-path\":\"/a/b\",\"prealloc\":false}",
 		  "-incoming", "defer"));
+	/* nor may it empty the file when it fails before the guest goes on */
+	BECOMES(L("q", "-object", "memory-backend-file,id=m,discard-data=on,prealloc=on"),
+		L("q", "-object", "memory-backend-file,id=m,discard-data=off,prealloc=off",
+		  "-incoming", "defer"));
+	BECOMES(L("q", "-object", "{\"qom-type\":\"memory-backend-file\",\"discard-data\":true}"),
+		L("q", "-object", "{\"qom-type\":\"memory-backend-file\",\"discard-data\":false}",
+		  "-incoming", "defer"));
 	BECOMES(L("q", "-object", "{broken"), L("q", "-object", "{broken", "-incoming", "defer"));
 }
 
@@ -110,6 +118,87 @@ static void refuses_fds(void **state)
 	REFUSED(L("q", "-run-with", "user=nobody"), "-run-with");
 	REFUSED(L("q", "-run-with", "async-teardown=on"), NULL);
 	REFUSED(L("q", "-netdev", "user,id=fd", "-name", "fd=1", "-S"), NULL);
+}
+
+/* ------------------------------------------------------- changed since it was started */
+
+#define DISK(file)                                                                             \
+	{                                                                                      \
+		"query-block",                                                                 \
+			"\"return\": [{\"device\": \"cd\"}, {\"inserted\": {\"file\": \"" file \
+			"\"}}]"                                                                \
+	}
+#define CHILD(name) "{\"name\": \"" name "\", \"type\": \"child<virtio-rng-pci>\"}"
+
+static void changed(const char *const *argv, struct fake_answer answer, const char *named)
+{
+	const struct fake_answer answers[] = {answer, {NULL, NULL}};
+	struct fake_qemu q = {.answers = answers, .ram_path = "/dev/null"};
+	struct fr_vm vm = {.name = MUTABLE("web"), .argv = (char **)(uintptr_t)argv};
+	struct fake_root root;
+	struct fr_error e = {0};
+	int r;
+
+	fake_root_make(&root);
+	fake_qemu_start(&q, &root, "", 0);
+	if (fr_qmp_open(q.socket, 2000, &vm.qmp, &e))
+		fail_msg("%s", e.text);
+	r = fr_vm_check_changed(&vm, &e);
+	if (r != (named ? -EOPNOTSUPP : 0))
+		fail_msg("%d: %s", r, e.text);
+	if (named)
+		assert_non_null(strstr(e.text, named));
+	fr_qmp_close(vm.qmp);
+	fake_qemu_stop(&q);
+	fake_root_remove(&root);
+}
+
+#define CHANGED(argv, named, ...) \
+	changed((const char *const[])argv, (struct fake_answer)__VA_ARGS__, named)
+#define NAMED(list)                                      \
+	{                                                \
+		"peripheral\"", "\"return\": [" list "]" \
+	}
+#define ANON(list)                                          \
+	{                                                   \
+		"peripheral-anon", "\"return\": [" list "]" \
+	}
+
+static void devices_since_start(void **state)
+{
+	(void)state;
+	CHANGED(L("q", "-m", "1G"), NULL, NAMED(""));
+	CHANGED(L("q", "-device", "virtio-rng-pci,id=r1,x=y"), NULL, NAMED(CHILD("r1")));
+	CHANGED(L("q", "--device", "{\"driver\":\"x\",\"id\":\"r1\"}"), NULL, NAMED(CHILD("r1")));
+	CHANGED(L("q", "-device", "x,id=r1"), "\"late\" was plugged in",
+		NAMED(CHILD("r1") ", " CHILD("late")));
+	/* an option of another kind, and a longer name */
+	CHANGED(L("q", "-drive", "id=r1", "-device", "x"), "\"r1\" was plugged",
+		NAMED(CHILD("r1")));
+	CHANGED(L("q", "-device", "x,id=r12"), "\"r1\" was plugged", NAMED(CHILD("r1")));
+	CHANGED(L("q", "-device", "x,id=r1"), "\"r1\" was unplugged", NAMED(""));
+	CHANGED(L("q", "-device", "{\"id\":\"r1\"}"), "\"r1\" was unplugged", NAMED(""));
+	CHANGED(L("q", "-device", "x"), NULL, ANON(CHILD("device[0]")));
+	CHANGED(L("q", "-drive", "if=virtio,file=a"), NULL, ANON(CHILD("device[0]")));
+	CHANGED(L("q", "-device", "x,id=y"), "unplugged", ANON(""));
+	CHANGED(L("q", "-device", "x"), "without an id",
+		ANON(CHILD("device[0]") ", " CHILD("device[1]")));
+	CHANGED(L("q", "-readconfig", "f"), NULL, NAMED(CHILD("r1")));
+}
+
+static void disks_since_start(void **state)
+{
+	(void)state;
+	CHANGED(L("q", "-drive", "if=none,file=/a/d.img,id=x"), NULL, DISK("/a/d.img"));
+	CHANGED(L("q", "-drive", "file=file:/a/d.img"), NULL, DISK("/a/d.img"));
+	CHANGED(L("q", "-hda", "d.img"), NULL, DISK("d.img"));
+	CHANGED(L("q", "-blockdev", "{\"filename\":\"/a/d.img\"}"), NULL, DISK("/a/d.img"));
+	CHANGED(L("q", "-drive", "file=/a/d,,1.img"), NULL, DISK("/a/d,1.img"));
+	CHANGED(L("q", "-drive", "driver=nbd,host=h"), NULL, DISK("nbd://h:10809"));
+	CHANGED(L("q", "-drive", "file=/a/d.img"), "\"/a/snap\" became", DISK("/a/snap"));
+	/* a part of a name is not the name */
+	CHANGED(L("q", "-drive", "file=/a/d.img.overlay"), "/a/d.img", DISK("/a/d.img"));
+	CHANGED(L("q", "-drive", "file=/x/a/d.img"), "/a/d.img", DISK("/a/d.img"));
 }
 
 /* ------------------------------------------------------------------------------- spec */
@@ -412,6 +501,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(rewrites_prealloc),
 		cmocka_unit_test(rewrites_machine),
 		cmocka_unit_test(refuses_fds),
+		cmocka_unit_test(devices_since_start),
+		cmocka_unit_test(disks_since_start),
 		cmocka_unit_test(spec_round_trip),
 		cmocka_unit_test(hostile_specs),
 		cmocka_unit_test(hostile_regions),

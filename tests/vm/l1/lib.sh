@@ -85,7 +85,7 @@ guest_start() {
 		-object "memory-backend-file,id=ram,size=${mib}M,mem-path=$file,share=on" \
 		-nodefaults -no-user-config -display none \
 		-kernel /payload/guest/vmlinux -initrd /payload/guest/initrd \
-		-append "console=hvc0 quiet guest.name=$g guest.nonce=$FR_NONCE ${guest_args:-}" \
+		-append "console=hvc0 quiet guest.name=$g guest.nonce=$FR_NONCE guest.busy=${guest_busy:-40}" \
 		-device virtio-serial-pci -device virtconsole,chardev=log \
 		-chardev "file,id=log,path=/dev/virtio-ports/$g,logfile=/run/$g.log" \
 		-qmp "unix:/run/$g.qmp,server=on,wait=off" "$@" \
@@ -126,9 +126,9 @@ guest_counts() {
 
 # Wait until guest $1 has found every page of its memory right, from now on.
 guest_verified() {
-	line=$(guest_line "$1" | sed -n 's/.* of=\([0-9]*\) checked=\([0-9]*\) .*/\1 + \2/p')
-	[ -n "$line" ] || fail "guest $1 has not counted"
-	wait_for "${2:-120}" guest_has_checked "$1" $(($line)) ||
+	of=$(guest_get "$1" of) checked=$(guest_get "$1" checked)
+	[ -n "$of" ] || fail "guest $1 has not counted"
+	wait_for "${2:-120}" guest_has_checked "$1" $((checked + of)) ||
 		fail "guest $1 is stuck: $(guest_line "$1")"
 	[ "$(guest_get "$1" bad)" = 0 ] || fail "guest $1: $(guest_line "$1")"
 	[ "$(guest_get "$1" nonce)" = "$FR_NONCE" ] || fail "not our guest: $(guest_line "$1")"

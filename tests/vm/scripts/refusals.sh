@@ -56,6 +56,19 @@ must_say 'private|anonymous' 3 load --kernel "$next" --vm p=/run/private.qmp
 must_say 'share' 3 load --kernel "$next" --vm u=/run/unshared.qmp
 must_say '/run/nosuch.qmp' 7 load --kernel "$next" --vm u=/run/nosuch.qmp
 
+# what the monitor changed is not on the command line that restore would use
+dd if=/dev/zero of=/tmp/disk.img bs=1M count=1 2>/dev/null
+setsid qemu-system-x86_64 -name changed -accel tcg -M pc,memory-backend=ram -m 32M \
+	-object memory-backend-file,id=ram,size=32M,mem-path=/mnt/tmpfs/changed,share=on \
+	-drive file=/tmp/disk.img,format=raw,if=none,id=d0 -device virtio-blk-pci,drive=d0,id=vd0 \
+	-nodefaults -display none -S -qmp unix:/run/changed.qmp,server=on,wait=off &
+wait_for 30 test -S /run/changed.qmp
+must load --kernel "$next" --vm c=/run/changed.qmp --dry-run
+qmp changed '{"execute":"blockdev-snapshot-sync","arguments":{"device":"d0","snapshot-file":"/tmp/overlay.img"}}'
+must_say '/tmp/overlay.img' 3 load --kernel "$next" --vm c=/run/changed.qmp
+qmp changed '{"execute":"device_add","arguments":{"driver":"virtio-rng-pci","id":"late"}}'
+must_say '"late" was plugged in' 3 load --kernel "$next" --vm c=/run/changed.qmp
+
 # nothing staged, nothing handed over
 must_fail 7 kexec-fastrestart exec
 must_fail 7 kexec-fastrestart unload
