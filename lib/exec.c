@@ -31,6 +31,7 @@
 #include "kernel.h"
 #include "parallel.h"
 #include "plan.h"
+#include "poison.h"
 #include "stage.h"
 #include "util.h"
 #include "vm.h"
@@ -64,6 +65,7 @@ struct exec {
 	size_t nr_regions, nr_kept_on;
 	struct fr_blob *blobs; /* kept on, then those of vms; borrowed */
 	size_t nr_blobs;
+	struct fr_poison poison;
 	struct fr_plan *plan;
 	struct fr_armed *armed;
 	size_t late_bytes;
@@ -382,8 +384,8 @@ static struct fr_descriptor *compose(struct exec *x)
 	d->ram = x->stage->surveyed->ram;
 	d->regions = x->regions;
 	d->nr_regions = x->nr_regions;
-	d->poison_pfn = x->stage->surveyed->poison_pfn;
-	d->nr_poison = x->stage->surveyed->nr_poison;
+	d->poison_pfn = x->poison.pfn;
+	d->nr_poison = x->poison.nr;
 	d->blobs = x->blobs;
 	d->nr_blobs = x->nr_blobs;
 	return d;
@@ -406,8 +408,6 @@ static int plan(struct exec *x, struct fr_error *e)
 		.ram = &s->surveyed->ram,
 		.system_ram = &system_ram,
 		.pram = &pram,
-		.poison_pfn = s->surveyed->poison_pfn,
-		.nr_poison = s->surveyed->nr_poison,
 		.image = s->image,
 		.initrd_bytes = s->initrd_bytes,
 		.cmdline = s->cmdline,
@@ -419,8 +419,13 @@ static int plan(struct exec *x, struct fr_error *e)
 
 	if (!r)
 		r = fr_iomem_ranges(x->ctx, "Persistent Memory (legacy)", &pram, e);
+	/* looked for once: it can take seconds, and no guest is to wait for it */
+	if (!r && !x->frozen)
+		r = fr_poison_find(x->ctx, x->status->handed, &system_ram, &x->poison, e);
 	if (!r) {
 		size_late(x);
+		request.poison_pfn = x->poison.pfn;
+		request.nr_poison = x->poison.nr;
 		request.regions = x->regions;
 		request.nr_regions = x->nr_regions;
 		request.late_bytes = x->late_bytes;
@@ -649,6 +654,7 @@ static void clear(struct exec *x)
 	free(x->vm_list);
 	free(x->regions);
 	free(x->blobs);
+	fr_poison_clear(&x->poison);
 	fr_status_free(x->status);
 	fr_stage_free(x->stage);
 	if (x->lock_fd >= 0)

@@ -22,12 +22,12 @@
 #include "host.h"
 #include "image.h"
 #include "plan.h"
+#include "poison.h"
 #include "ramap.h"
 #include "stage.h"
 #include "util.h"
 #include "vm.h"
 
-#define KPF_HWPOISON   19	    /* include/uapi/linux/kernel-page-flags.h */
 #define VM_STATE_BYTES (4ull << 20) /* spec and device state; as exec expects */
 
 struct load {
@@ -55,8 +55,7 @@ struct load {
 	size_t nr_regions;
 	struct fr_blob *blobs; /* borrowed from @handed */
 	size_t nr_blobs;
-	uint64_t *poison_pfn;
-	size_t nr_poison;
+	struct fr_poison poison;
 
 	struct fr_ram_map ram;
 	struct fr_ranges system_ram;
@@ -597,92 +596,12 @@ static int survey(struct load *l, struct fr_error *e)
 	return 0;
 }
 
-/* ------------------------------------------------------------------- poisoned pages */
+/* --------------------------------------------------------------------- plan, stage */
 
-static int add_poison(struct load *l, uint64_t pfn, struct fr_error *e)
-{
-	uint64_t *v;
-
-	for (size_t i = 0; i < l->nr_poison; i++)
-		if (l->poison_pfn[i] == pfn)
-			return 0;
-	if (l->nr_poison == FR_MAX_POISON)
-		return fr_fail(e, FR_FAULT_REFUSED, E2BIG,
-			       "host: more than %u poisoned pages: replace its memory",
-			       FR_MAX_POISON);
-	v = reallocarray(l->poison_pfn, l->nr_poison + 1, sizeof(*v));
-	if (!v)
-		return out_of_memory(e);
-	l->poison_pfn = v;
-	v[l->nr_poison++] = pfn;
-	return 0;
-}
-
-static int scan_flags(struct load *l, int fd, const struct fr_range *g, struct fr_error *e)
-{
-	uint64_t flags[4096];
-	uint64_t end = g->end >> FR_PAGE_SHIFT;
-	uint64_t pfn = (g->start + FR_PAGE_BYTES - 1) >> FR_PAGE_SHIFT;
-
-	while (pfn < end) {
-		uint64_t nr = end - pfn < 4096 ? end - pfn : 4096;
-		ssize_t n = pread(fd, flags, nr * sizeof(*flags), (off_t)(pfn * sizeof(*flags)));
-
-		if (n < (ssize_t)sizeof(*flags))
-			return fr_fail(e, FR_FAULT_SYSTEM, n < 0 ? errno : EIO,
-				       "/proc/kpageflags: %s",
-				       n < 0 ? strerror(errno) : "too short");
-		nr = (uint64_t)n / sizeof(*flags);
-		for (uint64_t i = 0; i < nr; i++) {
-			int r = flags[i] >> KPF_HWPOISON & 1 ? add_poison(l, pfn + i, e) : 0;
-
-			if (r)
-				return r;
-		}
-		pfn += nr;
-	}
-	return 0;
-}
-
-static int compare_pfn(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* Of the last hop, and what /proc/kpageflags shows, which is read only if there are any. */
 static int find_poison(struct load *l, struct fr_error *e)
 {
-	_cleanup_free_ char *meminfo = NULL, *path = fr_path(l->ctx, "/proc/kpageflags");
-	const char *line;
-	int fd, r = 0;
-
-	if (!path)
-		return out_of_memory(e);
-	for (size_t i = 0; l->handed && i < l->handed->nr_poison && !r; i++)
-		r = add_poison(l, l->handed->poison_pfn[i], e);
-	if (r)
-		return r;
-	r = read_host(l, "/proc/meminfo", &meminfo, e);
-	if (r)
-		return r;
-	line = strstr(meminfo, "\nHardwareCorrupted:");
-	if (line && strtoull(line + strlen("\nHardwareCorrupted:"), NULL, 10)) {
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			return fr_fail(e, FR_FAULT_SYSTEM, errno, "/proc/kpageflags: %s",
-				       strerror(errno));
-		for (size_t i = 0; i < l->system_ram.nr && !r; i++)
-			r = scan_flags(l, fd, &l->system_ram.v[i], e);
-		close(fd);
-	}
-	if (!r && l->nr_poison)
-		qsort(l->poison_pfn, l->nr_poison, sizeof(*l->poison_pfn), compare_pfn);
-	return r;
+	return fr_poison_find(l->ctx, l->handed, &l->system_ram, &l->poison, e);
 }
-
-/* --------------------------------------------------------------------- plan, stage */
 
 static int read_iomem(struct load *l, struct fr_error *e)
 {
@@ -729,8 +648,8 @@ static struct fr_descriptor surveyed(const struct load *l)
 		.ram = l->ram,
 		.regions = l->regions,
 		.nr_regions = l->nr_regions,
-		.poison_pfn = l->poison_pfn,
-		.nr_poison = l->nr_poison,
+		.poison_pfn = l->poison.pfn,
+		.nr_poison = l->poison.nr,
 		.blobs = l->blobs,
 		.nr_blobs = l->nr_blobs,
 	};
@@ -789,8 +708,8 @@ static int make_plan(struct load *l, struct fr_error *e)
 		.pram = &l->pram,
 		.regions = l->regions,
 		.nr_regions = l->nr_regions,
-		.poison_pfn = l->poison_pfn,
-		.nr_poison = l->nr_poison,
+		.poison_pfn = l->poison.pfn,
+		.nr_poison = l->poison.nr,
 		.image = l->image,
 		.initrd_bytes = l->initrd_bytes,
 		.cmdline = l->cmdline,
@@ -825,7 +744,6 @@ static int write_stage(const struct load *l, struct fr_error *e)
 		.initrd_bytes = l->initrd_bytes,
 		.cmdline = l->plan->cmdline,
 		.surveyed = &d,
-		.e820 = l->plan->e820,
 	};
 
 	stage.options.sources = l->sources;
@@ -840,7 +758,7 @@ static void clear(struct load *l)
 	fr_ranges_clear(&l->pram);
 	fr_ranges_clear(&l->system_ram);
 	fr_ram_map_clear(&l->ram);
-	free(l->poison_pfn);
+	fr_poison_clear(&l->poison);
 	free(l->blobs);
 	free(l->regions);
 	for (size_t i = 0; l->keeps && i < l->nr_sources; i++)
@@ -900,6 +818,10 @@ int fr_unload(const struct fr_ctx *ctx, struct fr_error *e)
 	_cleanup_close_ int lock_fd = fr_lock(ctx, false, e);
 	int r = lock_fd < 0 ? lock_fd : fr_stage_remove(ctx, e);
 
+	/* left by a guardian that was killed, or somebody else's */
+	if (lock_fd >= 0 && fr_check_kexec_free(ctx, NULL) == -EBUSY)
+		fr_log(ctx, FR_LOG_WARN,
+		       "a kernel is loaded for kexec, which only exec does: kexec -u unloads it");
 	if (r == -ENOENT && lock_fd >= 0)
 		return fr_fail(e, FR_FAULT_NOT_FOUND, ENOENT, "unload: nothing is staged");
 	return r;

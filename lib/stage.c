@@ -115,18 +115,6 @@ static json_object *vm_to_json(const struct fr_vm_arg *v)
 	return o;
 }
 
-static json_object *e820_to_json(const struct fr_ram *ram)
-{
-	json_object *o = json_object_new_object();
-
-	if (!o || add_u64(o, "start", ram->start) || add_u64(o, "end", ram->end) ||
-	    add_u64(o, "type", ram->type)) {
-		json_object_put(o);
-		return NULL;
-	}
-	return o;
-}
-
 static json_object *image_to_json(const struct fr_image *image)
 {
 	json_object *o = json_object_new_object();
@@ -179,8 +167,7 @@ static json_object *stage_to_json(const struct fr_stage *s)
 	    add_bool(root, "digest", o->digest) || add_u64(root, "initrd_bytes", s->initrd_bytes) ||
 	    add(root, "image", image_to_json(s->image)) ||
 	    add(root, "sources", ARRAY_TO_JSON(o->sources, o->nr_sources, source_to_json)) ||
-	    add(root, "vms", ARRAY_TO_JSON(o->vms, o->nr_vms, vm_to_json)) ||
-	    add(root, "e820", ARRAY_TO_JSON(s->e820.v, s->e820.nr, e820_to_json))) {
+	    add(root, "vms", ARRAY_TO_JSON(o->vms, o->nr_vms, vm_to_json))) {
 		json_object_put(root);
 		return NULL;
 	}
@@ -386,25 +373,6 @@ static bool options_from_json(json_object *root, struct fr_load_options *o)
 	return true;
 }
 
-static bool e820_from_json(json_object *root, struct fr_ram_map *map)
-{
-	json_object *array = get(root, "e820", json_type_array);
-
-	if (!array || json_object_array_length(array) > FR_MAX_RAM)
-		return false;
-	for (size_t i = 0; i < json_object_array_length(array); i++) {
-		json_object *o = json_object_array_get_idx(array, i);
-		uint64_t start, end, type;
-
-		if (!get_u64(o, "start", FR_PHYS_LIMIT, &start) ||
-		    !get_u64(o, "end", FR_PHYS_LIMIT, &end) ||
-		    !get_u64(o, "type", UINT32_MAX, &type) || start >= end ||
-		    fr_ram_map_add(map, start, end, (uint32_t)type, 0))
-			return false;
-	}
-	return true;
-}
-
 static bool image_from_json(json_object *root, struct fr_image *image)
 {
 	json_object *o = get(root, "image", json_type_object);
@@ -475,8 +443,7 @@ static int read_json(const struct fr_ctx *ctx, struct fr_stage *s, struct fr_err
 	     get_u64(root, "initrd_bytes", INITRD_MAX_BYTES, &initrd_bytes) &&
 	     get_string(root, "kernel", &s->kernel_path) &&
 	     get_string(root, "initrd", &s->initrd_path) &&
-	     options_from_json(root, &s->options) && image_from_json(root, s->image) &&
-	     e820_from_json(root, &s->e820);
+	     options_from_json(root, &s->options) && image_from_json(root, s->image);
 	s->options.kernel = s->kernel_path;
 	s->options.initrd = s->initrd_path;
 	if (ok)
@@ -543,6 +510,5 @@ void fr_stage_free(struct fr_stage *s)
 	free(s->initrd);
 	free(s->cmdline);
 	fr_descriptor_free(s->surveyed);
-	fr_ram_map_clear(&s->e820);
 	free(s);
 }

@@ -19,7 +19,6 @@ struct fr_stage {
 	size_t initrd_bytes;
 	char *cmdline;
 	struct fr_descriptor *surveyed;	/* RAM map, all regions with extents, kept-on blobs */
-	struct fr_ram_map e820;		/* as planned at load */
 	uint8_t boot_id[16];		/* of the boot that load ran in; exec refuses another */
 };
 

@@ -49,8 +49,8 @@ struct script {
 	int nr_stages;
 	const char *signal_at, *grow_at;
 	int signal;
-	uint64_t hop;
-	size_t decoded_pages;
+	uint64_t hop, poison_pfn;
+	size_t decoded_pages, nr_poison;
 };
 
 static struct fake_root root;
@@ -173,6 +173,8 @@ static int fake_reboot(void *data)
 			continue;
 		s->hop = d->hop;
 		assert_int_equal(d->nr_regions, 1);
+		s->nr_poison = d->nr_poison;
+		s->poison_pfn = d->nr_poison ? d->poison_pfn[0] : 0;
 		s->decoded_pages = fr_extents_pages(&d->regions[0].extents);
 		assert_true(d->stamp[FR_STAMP_FREEZE] && d->stamp[FR_STAMP_STATE_SAVED]);
 		assert_true(d->stamp[FR_STAMP_SEALED] <= d->stamp[FR_STAMP_JUMP]);
@@ -230,14 +232,12 @@ static void stage(void)
 	assert_int_equal(fr_ram_map_add(&d.ram, 0x1000, 0x9fc00, FR_E820_RAM, 0), 0);
 	assert_int_equal(fr_ram_map_add(&d.ram, 0x100000, 3 * GIB, FR_E820_RAM, 0), 0);
 	assert_int_equal(fr_ram_map_add(&d.ram, 4 * GIB, 8 * GIB, FR_E820_RAM, 0), 0);
-	assert_int_equal(fr_ram_map_add(&s.e820, 0x100000, 3 * GIB, FR_E820_RAM, 0), 0);
 	assert_int_equal(fr_extents_append(&region.extents, FILE_PFN, 4, 0), 0);
 	memcpy(s.boot_id, boot_id, 16);
 	if (fr_stage_write(&ctx, &s, &e))
 		fail_msg("%s", e.text);
 	fr_image_free(s.image);
 	fr_ram_map_clear(&d.ram);
-	fr_ram_map_clear(&s.e820);
 	fr_extents_clear(&region.extents);
 	free(elf.v);
 	free(bz.v);
@@ -368,6 +368,29 @@ static void changes_before_the_freeze(void **state)
 	assert_int_equal(script->loads, 2);
 	assert_int_equal(script->decoded_pages, 5);
 	assert_int_equal(script->nr_stages, 10);
+}
+
+/* Memory that broke after load. */
+static void poison_since_load(void **state)
+{
+	const uint64_t pfn = (GIB >> 12) + 77, flags = 1 << 19; /* KPF_HWPOISON */
+	char name[128];
+	struct fr_error e;
+	int kpageflags;
+
+	(void)state;
+	fake_root_text(&root, "/proc/meminfo",
+		       "MemTotal: 7340032 kB\nMemAvailable: 6291456 kB\nHardwareCorrupted: 4 kB\n");
+	fake_root_text(&root, "/proc/kpageflags", "");
+	snprintf(name, sizeof(name), "%s/proc/kpageflags", root.path);
+	kpageflags = open(name, O_RDWR | O_CLOEXEC);
+	assert_int_equal(ftruncate(kpageflags, (8 * GIB >> 12) * 8), 0);
+	assert_int_equal(pwrite(kpageflags, &flags, 8, (off_t)pfn * 8), 8);
+	close(kpageflags);
+	if (run(&e) != -EINVAL)
+		fail_msg("%s", e.text);
+	assert_int_equal(script->nr_poison, 1);
+	assert_int_equal(script->poison_pfn, pfn);
 }
 
 static void failing_calls(void **state)
@@ -541,6 +564,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(all_the_way, make, drop),
 		cmocka_unit_test_setup_teardown(signals, make, drop),
 		cmocka_unit_test_setup_teardown(changes_before_the_freeze, make, drop),
+		cmocka_unit_test_setup_teardown(poison_since_load, make, drop),
 		cmocka_unit_test_setup_teardown(failing_calls, make, drop),
 		cmocka_unit_test_setup_teardown(busy_unload, make, drop),
 		cmocka_unit_test_setup_teardown(loaded_by_another, make, drop),
