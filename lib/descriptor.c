@@ -14,6 +14,7 @@
 
 #include "bytes.h"
 #include "ramap.h"
+#include "sort.h"
 #include "util.h"
 
 #define HEADER_BYTES sizeof(struct fr_wire_header)
@@ -308,17 +309,10 @@ static int check_regions(const struct fr_descriptor *d, struct fr_error *e)
 	return 0;
 }
 
-struct frame_run {
+struct frame_run { /* sorted by the first member */
 	uint64_t start_pfn, end_pfn;
 	bool raw;
 };
-
-static int compare_runs(const void *pa, const void *pb)
-{
-	const struct frame_run *a = pa, *b = pb;
-
-	return (a->start_pfn > b->start_pfn) - (a->start_pfn < b->start_pfn);
-}
 
 /* All extents are disjoint, and those of files are RAM. */
 static int check_frames(const struct fr_descriptor *d, struct fr_error *e)
@@ -345,7 +339,7 @@ static int check_frames(const struct fr_descriptor *d, struct fr_error *e)
 		}
 	}
 	if (!sorted)
-		qsort(runs, nr, sizeof(*runs), compare_runs);
+		fr_sort(runs, nr, sizeof(*runs));
 	for (size_t i = 0; i < nr; i++) {
 		uint64_t start = runs[i].start_pfn << FR_PAGE_SHIFT;
 		uint64_t end = runs[i].end_pfn << FR_PAGE_SHIFT;

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 
 #include "plan.h"
+#include "sort.h"
 #include "util.h"
 
 #define LOW_LIMIT  (4ull << 30) /* 32-bit DMA */
@@ -159,17 +160,10 @@ static int copy_regions(struct work *w)
 
 /* -------------------------------------------------------------------- kept memory */
 
-struct owned {
+struct owned { /* sorted by the first member */
 	uint64_t start, end;
 	const struct fr_region *region;
 };
-
-static int compare_owned(const void *pa, const void *pb)
-{
-	const struct owned *a = pa, *b = pb;
-
-	return (a->start > b->start) - (a->start < b->start);
-}
 
 static int check_extent(struct work *w, const struct owned *o)
 {
@@ -219,7 +213,7 @@ static int gather_kept(struct work *w)
 						(x->start_pfn + x->nr_pages) << FR_PAGE_SHIFT, g};
 		}
 	}
-	qsort(v, nr, sizeof(*v), compare_owned);
+	fr_sort(v, nr, sizeof(*v));
 	for (size_t i = 0; i < nr; i++) {
 		bool raw = v[i].region->kind == FR_KIND_RAW;
 		int err;

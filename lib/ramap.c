@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "ramap.h"
+#include "sort.h"
 #include "util.h"
 
 int fr_ranges_add(struct fr_ranges *r, uint64_t start, uint64_t end)
@@ -21,13 +22,6 @@ int fr_ranges_add(struct fr_ranges *r, uint64_t start, uint64_t end)
 	return 0;
 }
 
-static int compare_ranges(const void *pa, const void *pb)
-{
-	const struct fr_range *a = pa, *b = pb;
-
-	return (a->start > b->start) - (a->start < b->start);
-}
-
 void fr_ranges_normalise(struct fr_ranges *r)
 {
 	size_t kept = 0, sorted = 1;
@@ -37,7 +31,7 @@ void fr_ranges_normalise(struct fr_ranges *r)
 	while (sorted < r->nr && r->v[sorted - 1].start <= r->v[sorted].start)
 		sorted++;
 	if (sorted < r->nr)
-		qsort(r->v, r->nr, sizeof(*r->v), compare_ranges);
+		fr_sort(r->v, r->nr, sizeof(*r->v));
 	for (size_t i = 1; i < r->nr; i++) {
 		if (r->v[i].start <= r->v[kept].end)
 			r->v[kept].end = fr_max_u64(r->v[kept].end, r->v[i].end);

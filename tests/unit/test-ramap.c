@@ -5,7 +5,9 @@
 #include <errno.h>
 
 #include "ramap.h"
+#include "sort.h"
 #include "test.h"
+#include "util.h"
 
 #define UNIVERSE 64
 
@@ -117,12 +119,50 @@ static void test_map(void **state)
 	fr_ram_map_clear(NULL);
 }
 
+/* Ascending, stable, and nothing lost: each element has the place that it had. */
+static void check_sort(size_t nr, size_t words, uint64_t mask)
+{
+	uint64_t *v = test_malloc(nr * words * sizeof(*v) + 1), seed = nr + words, sum = 0;
+
+	for (size_t i = 0; i < nr; i++) {
+		v[i * words] = test_random(&seed) & mask;
+		for (size_t k = 1; k < words; k++)
+			v[i * words + k] = i;
+	}
+	fr_sort(v, nr, words * sizeof(*v));
+	for (size_t i = 0; i < nr; i++) {
+		const uint64_t *e = &v[i * words], *before = e - words;
+
+		assert_true(!i || before[0] < e[0] || (before[0] == e[0] && before[1] < e[1]));
+		for (size_t k = 2; k < words; k++)
+			assert_int_equal(e[k], e[1]);
+		sum += e[1];
+	}
+	assert_int_equal(sum, nr ? nr * (nr - 1) / 2 : 0);
+	test_free(v);
+}
+
+static void test_sort(void **state)
+{
+	static const uint64_t masks[] = {0, 1, 0xff000, 0xfffffffff000, UINT64_MAX, 1ull << 63};
+
+	(void)state;
+	for (size_t m = 0; m < FR_ARRAY_SIZE(masks); m++)
+		for (size_t words = 2; words <= 5; words++) {
+			check_sort(600, words, masks[m]);
+			check_sort(4097, words, masks[m]);
+		}
+	for (size_t nr = 0; nr < 600; nr += 37)
+		check_sort(nr, 3, UINT64_MAX); /* the ordinary sort, with keys that all differ */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_algebra),
 		cmocka_unit_test(test_edges),
 		cmocka_unit_test(test_map),
+		cmocka_unit_test(test_sort),
 	};
 
 	return cmocka_run_group_tests_name("ramap", tests, NULL, NULL);
