@@ -115,7 +115,7 @@ int fr_check_load_limit(const struct fr_ctx *ctx, struct fr_error *e)
 }
 
 /* Someone else's loaded image would be replaced, and could not be given back. */
-int fr_check_kexec_free(const struct fr_ctx *ctx, struct fr_error *e)
+int fr_check_not_loaded(const struct fr_ctx *ctx, struct fr_error *e)
 {
 	_cleanup_free_ char *path = fr_path(ctx, "/sys/kernel/kexec_loaded"), *text = NULL;
 	size_t bytes;
@@ -130,7 +130,7 @@ int fr_check_kexec_free(const struct fr_ctx *ctx, struct fr_error *e)
 	if (strtoul(text, NULL, 10))
 		return fr_fail(e, FR_FAULT_REFUSED, EBUSY,
 			       "another kernel is loaded for kexec: unload it first (kexec -u)");
-	return fr_check_load_limit(ctx, e);
+	return 0;
 }
 
 static struct fr_boot_params_request params_request(const struct fr_arm_request *r,
@@ -329,7 +329,7 @@ static int arm(const struct fr_ctx *ctx, const struct fr_arm_request *r,
 
 	rc = check_host(r->image, host, e);
 	if (!rc)
-		rc = fr_check_kexec_free(ctx, e);
+		rc = fr_check_not_loaded(ctx, e);
 	if (rc < 0)
 		return rc;
 	measure(r, host, a);

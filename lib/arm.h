@@ -31,8 +31,8 @@ struct fr_armed; /* opaque: pages, pins, loaded kexec image */
 
 /* Refuse when the sysctl kexec_load_limit_reboot leaves too few calls for a hop. */
 int fr_check_load_limit(const struct fr_ctx *ctx, struct fr_error *e);
-/* The same, and when an image is loaded already, which may be anybody's. */
-int fr_check_kexec_free(const struct fr_ctx *ctx, struct fr_error *e);
+/* Refuse when an image is loaded already, which may be anybody's. */
+int fr_check_not_loaded(const struct fr_ctx *ctx, struct fr_error *e);
 int fr_arm(const struct fr_ctx *ctx, const struct fr_arm_request *r, struct fr_armed **ret_armed,
 	   struct fr_error *e);
 /*

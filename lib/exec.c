@@ -71,7 +71,7 @@ struct exec {
 	size_t late_bytes;
 
 	struct fr_descriptor sealed; /* header fields; tables are borrowed */
-	bool frozen;
+	bool frozen, still_loaded;
 };
 
 static int out_of_memory(struct fr_error *e)
@@ -111,10 +111,11 @@ static int reach(struct exec *x, const char *name, struct fr_error *e)
 		fr_log(x->ctx, FR_LOG_DEBUG, "exec: %s", name);
 		fr_stage(x->ctx, name);
 	}
-	if (read(x->signal_fd, &info, sizeof(info)) != sizeof(info))
-		return 0;
-	return fr_fail(e, FR_FAULT_INTERRUPTED, EINTR, "exec: interrupted by signal %u (%s)",
-		       info.ssi_signo, strsignal((int)info.ssi_signo));
+	if (read(x->signal_fd, &info, sizeof(info)) == sizeof(info))
+		return fr_fail(e, FR_FAULT_INTERRUPTED, EINTR,
+			       "exec: interrupted by signal %u (%s)", info.ssi_signo,
+			       strsignal((int)info.ssi_signo));
+	return x->guardian ? fr_guardian_check(x->guardian, e) : 0;
 }
 
 static int write_oom(const struct fr_ctx *ctx, const char *value)
@@ -456,10 +457,9 @@ static int arm(struct exec *x, struct fr_error *e)
 	return fr_arm(x->ctx, &request, &x->armed, e);
 }
 
-static int unprepare(struct exec *x)
+static void unprepare(struct exec *x)
 {
-	int r = fr_disarm(x->ctx, x->armed);
-
+	x->still_loaded |= fr_disarm(x->ctx, x->armed) != 0;
 	x->armed = NULL;
 	fr_plan_free(x->plan);
 	x->plan = NULL;
@@ -468,7 +468,6 @@ static int unprepare(struct exec *x)
 	free(x->keeps);
 	x->keeps = NULL;
 	x->nr_regions = x->nr_kept_on;
-	return r;
 }
 
 /* Stages are announced while the guests run; a second preparation is not one. */
@@ -528,8 +527,11 @@ static int seal_for_sure(struct exec *x, struct fr_error *e)
 	if (r != -ESTALE && r != -ENOSPC)
 		return r;
 	fr_log(x->ctx, FR_LOG_STEP, "%s: preparing again while nothing can change", e->text);
-	if (unprepare(x))
-		return fr_fail_context(e, "exec: cannot unload the kexec image to prepare again");
+	unprepare(x);
+	if (x->still_loaded)
+		return fr_fail(e, FR_FAULT_SYSTEM, EBUSY,
+			       "exec: the kexec image cannot be unloaded, to prepare again what "
+			       "has changed: try again");
 	r = prepare(x, e);
 	return r ? r : seal(x, e);
 }
@@ -570,7 +572,9 @@ static int get_ready(struct exec *x, struct fr_error *e)
 		r = open_vms(x, e);
 	/* the guardian unloads what is loaded: it must not be somebody else's */
 	if (!r)
-		r = fr_check_kexec_free(x->ctx, e);
+		r = fr_check_not_loaded(x->ctx, e);
+	if (!r)
+		r = fr_check_load_limit(x->ctx, e);
 	if (r)
 		return r;
 	describe_machine(x);
@@ -638,7 +642,9 @@ static bool undo(struct exec *x)
 	fr_parallel(x->ctx, x->nr_vms, resume_vm, x, NULL);
 	for (size_t i = 0; i < x->nr_vms; i++)
 		clean &= x->vms[i].bytes != SIZE_MAX;
-	clean &= !unprepare(x);
+	unprepare(x);
+	/* its pages are the guardian's now, which goes on trying */
+	clean &= !x->still_loaded;
 	fr_guardian_end(x->guardian, clean);
 	return clean;
 }

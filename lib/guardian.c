@@ -19,6 +19,7 @@
 
 #include "guardian.h"
 #include "kernel.h"
+#include "parallel.h"
 #include "util.h"
 
 #define TAKES_OVER_SECONDS 120 /* how long it tries to resume a VM */
@@ -130,25 +131,36 @@ static void ignore_signals(void)
 		signal(signals[i], SIG_IGN);
 }
 
+/* One that is done is forgotten; its connection is given to whoever wants it. */
+static int resume(void *data, size_t i, struct fr_error *unused)
+{
+	struct watch *w = data;
+	struct fr_error e;
+
+	(void)unused; /* one that cannot be resumed must not keep others from it */
+	if (!w->vms[i])
+		return 0;
+	if (fr_vm_resume(w->ctx, w->vms[i], &e)) {
+		fr_log(w->ctx, FR_LOG_DEBUG, "guardian: %s", e.text);
+		if (e.err != ENOENT && e.err != ECONNREFUSED)
+			return 0;
+	}
+	fr_vm_hang_up(w->vms[i]);
+	w->vms[i] = NULL;
+	return 0;
+}
+
 /* The VMs' connections are exec's: with both ends closed QEMU takes a new client. */
 static void resume_all(struct watch *w)
 {
 	uint64_t end = now_s() + TAKES_OVER_SECONDS;
-	struct fr_error e;
 	size_t left;
 
 	do {
+		fr_parallel(w->ctx, w->nr_vms, resume, w, NULL);
 		left = 0;
-		for (size_t i = 0; i < w->nr_vms; i++) {
-			if (!w->vms[i] || !fr_vm_resume(w->ctx, w->vms[i], &e)) {
-				w->vms[i] = NULL;
-				continue;
-			}
-			left++;
-			fr_log(w->ctx, FR_LOG_DEBUG, "guardian: %s", e.text);
-			if (e.err == ENOENT || e.err == ECONNREFUSED)
-				w->vms[i] = NULL; /* the VMM is gone */
-		}
+		for (size_t i = 0; i < w->nr_vms; i++)
+			left += !!w->vms[i];
 		if (left)
 			poll(NULL, 0, 100);
 	} while (left && now_s() < end);
@@ -214,6 +226,8 @@ static int receive(struct watch *w, int fd, int *ret_file)
 	} while (n < 0 && errno == EINTR);
 	if (n <= 0)
 		return 0;
+	if (m.msg_flags & MSG_CTRUNC)
+		return MSG_END; /* without the file there is nothing to hold: exec sees it end */
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
 		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
 			memcpy(ret_file, CMSG_DATA(c), sizeof(*ret_file));
@@ -236,10 +250,12 @@ static bool listen_to_exec(struct watch *w, int fd)
 
 		switch (message) {
 		case -1:
-			fr_log(w->ctx, FR_LOG_WARN, "guardian: exec does not move: it is killed");
+			/* it may be in reboot(): only its end says that it is not */
+			fr_log(w->ctx, FR_LOG_WARN,
+			       "guardian: exec does not move: it is killed; if it is frozen, thaw "
+			       "it: guests wait");
 			if (getppid() == w->exec)
 				kill(w->exec, SIGKILL);
-			w->patience_ms = -1;
 			continue;
 		case 0:
 			return true;
@@ -307,15 +323,25 @@ static int be_guardian(struct watch *w, int fd)
 
 /* ---------------------------------------------------------------------------- in exec */
 
+static int has_died(struct fr_error *e)
+{
+	return fr_fail(e, FR_FAULT_SYSTEM, ECHILD, "the guardian process has died");
+}
+
 static int await(const struct fr_guardian *g, struct fr_error *e)
 {
+	struct pollfd p = {.fd = g->fd, .events = POLLIN};
 	char answer;
 	ssize_t n;
 
 	do {
-		n = read(g->fd, &answer, 1);
+		n = poll(&p, 1, g->patience_ms);
+		if (!n)
+			return fr_fail(e, FR_FAULT_SYSTEM, ETIMEDOUT,
+				       "the guardian process does not answer");
+		n = n < 0 ? n : read(g->fd, &answer, 1);
 	} while (n < 0 && errno == EINTR);
-	return n == 1 ? 0 : fr_fail(e, FR_FAULT_SYSTEM, ECHILD, "the guardian process has died");
+	return n == 1 ? 0 : has_died(e);
 }
 
 /* Send a message and wait until the guardian has done what it says. */
@@ -327,6 +353,7 @@ static int tell(struct fr_guardian *g, char message, int file, struct fr_error *
 	} control = {0};
 	struct iovec iov = {.iov_base = &message, .iov_len = 1};
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t n;
 
 	if (file >= 0) {
 		struct cmsghdr *c = &control.header;
@@ -338,9 +365,10 @@ static int tell(struct fr_guardian *g, char message, int file, struct fr_error *
 		c->cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(c), &file, sizeof(file));
 	}
-	if (sendmsg(g->fd, &m, MSG_NOSIGNAL) != 1)
-		return fr_fail(e, FR_FAULT_SYSTEM, ECHILD, "the guardian process has died");
-	return await(g, e);
+	do {
+		n = sendmsg(g->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	return n == 1 ? await(g, e) : has_died(e);
 }
 
 /* Threads stop with their process: as long as this one sends, exec is not stopped. */
@@ -419,6 +447,13 @@ void fr_guardian_drop(struct fr_guardian *g)
 		tell(g, MSG_DROP, -1, NULL); /* a dead one holds nothing */
 }
 
+int fr_guardian_check(const struct fr_guardian *g, struct fr_error *e)
+{
+	struct pollfd p = {.fd = g->fd};
+
+	return poll(&p, 1, 0) == 1 && p.revents & (POLLHUP | POLLERR) ? has_died(e) : 0;
+}
+
 int fr_guardian_watch(struct fr_guardian *g, struct fr_error *e)
 {
 	int r;
@@ -440,7 +475,9 @@ void fr_guardian_end(struct fr_guardian *g, bool clean)
 	if (!g)
 		return;
 	stop_heart(g);
-	if (g->pid > 0 && clean && send(g->fd, &message, 1, MSG_NOSIGNAL) != 1)
+	if (g->pid > 0 && clean &&
+	    (send(g->fd, &message, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1 ||
+	     await(g, NULL) != -ECHILD)) /* it says nothing, it ends */
 		kill(g->pid, SIGKILL);
 	close(g->fd);
 	while (g->pid > 0 && clean && waitpid(g->pid, NULL, 0) < 0 && errno == EINTR)

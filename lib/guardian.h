@@ -6,14 +6,14 @@
  *
  * It is forked before exec maps anything, so that it shares no page with the image or
  * a region, and lives in a session and a cgroup of its own.  An exec that is stopped
- * (SIGSTOP, a frozen cgroup) while the guests may be is killed: they must not wait for it.
+ * (SIGSTOP, a frozen cgroup v2) while the guests may be is killed: they must not wait for it.
  */
 #ifndef FR_GUARDIAN_H
 #define FR_GUARDIAN_H
 
 #include "vm.h"
 
-/* How long exec may be silent after fr_guardian_watch(), in milliseconds */
+/* How long exec and the guardian wait for each other, in milliseconds */
 #define FR_GUARDIAN_PATIENCE_MS 30000u
 
 struct fr_guardian;
@@ -28,6 +28,8 @@ int fr_guardian_start(const struct fr_ctx *ctx, struct fr_vm **vms, size_t nr_vm
  */
 int fr_guardian_hold(struct fr_guardian *g, int fd, struct fr_error *e);
 void fr_guardian_drop(struct fr_guardian *g);
+/* -ECHILD when the guardian has died: exec must not go on without. */
+int fr_guardian_check(const struct fr_guardian *g, struct fr_error *e);
 /* From now on the guests may be stopped; returns when the guardian has taken note. */
 int fr_guardian_watch(struct fr_guardian *g, struct fr_error *e);
 /*

@@ -819,7 +819,7 @@ int fr_unload(const struct fr_ctx *ctx, struct fr_error *e)
 	int r = lock_fd < 0 ? lock_fd : fr_stage_remove(ctx, e);
 
 	/* left by a guardian that was killed, or somebody else's */
-	if (lock_fd >= 0 && fr_check_kexec_free(ctx, NULL) == -EBUSY)
+	if (lock_fd >= 0 && fr_check_not_loaded(ctx, NULL) == -EBUSY)
 		fr_log(ctx, FR_LOG_WARN,
 		       "a kernel is loaded for kexec, which only exec does: kexec -u unloads it");
 	if (r == -ENOENT && lock_fd >= 0)

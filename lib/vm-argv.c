@@ -55,6 +55,19 @@ static bool names_fd(const char *value)
 	return false;
 }
 
+/* "snapshot=on" or "snapshot" in a -drive: what the guest writes is gone with QEMU. */
+static bool is_temporary(const char *drive)
+{
+	for (const char *p = drive; p; p = strchr(p, ',')) {
+		p += *p == ',';
+		if (!strncmp(p, "snapshot", 8) &&
+		    (strchr(",", p[8]) || !strncmp(p + 8, "=on", 3) || !strncmp(p + 8, "=y", 2) ||
+		     !strncmp(p + 8, "=true", 5)))
+			return true;
+	}
+	return false;
+}
+
 int fr_vm_argv_check(const char *name, char *const *argv, struct fr_error *e)
 {
 	static const char *const with_fd[] = {"netdev",	  "chardev", "nic",    "net",
@@ -66,6 +79,12 @@ int fr_vm_argv_check(const char *name, char *const *argv, struct fr_error *e)
 
 		if (!o)
 			continue;
+		if (!strcmp(o, "drive") && argv[i + 1] && is_temporary(argv[i + 1]))
+			return fr_fail(
+				e, FR_FAULT_REFUSED, EOPNOTSUPP,
+				"VM %s: -drive %.200s: its snapshot=on file is gone with QEMU: "
+				"start it without that",
+				name, argv[i + 1]);
 		if (!strcmp(o, "add-fd") || !strcmp(o, "S") || !strcmp(o, "snapshot")) {
 			if (!strcmp(o, "S"))
 				continue;

@@ -25,55 +25,74 @@ static const char *value_of(char *const *argv, size_t i, const char *name)
 	return strcmp(o, name) ? NULL : argv[i + 1];
 }
 
-/* The id in the value of a -device, key=value or JSON: to be freed, NULL without one. */
-static char *device_id(const char *value)
+/* Until the comma that ends a part of a key=value list: one that is doubled does not. */
+static size_t part_length(const char *p)
 {
-	struct json_object *o;
-	const char *found;
-	char *id;
+	size_t n = 0;
 
-	if (*value != '{') {
-		for (const char *p = value; p; p = strchr(p, ',')) {
-			p += *p == ',';
-			if (!strncmp(p, "id=", 3))
-				return strndup(p + 3, strcspn(p + 3, ","));
-		}
-		return NULL;
-	}
-	o = json_tokener_parse(value);
-	found = fr_json_string(o, "id");
-	id = *found ? strdup(found) : NULL;
-	json_object_put(o);
-	return id;
+	while (p[n] && (p[n] != ',' || p[n + 1] == ','))
+		n += p[n] == ',' ? 2 : 1;
+	return n;
 }
 
-static bool has_device(char *const *argv, const char *name)
+/* Member @key of an option's value, key=value or JSON: to be freed, NULL without one. */
+static char *member(const char *value, const char *key)
+{
+	size_t len = strlen(key), n = 0;
+	char *copy = NULL;
+
+	if (*value == '{') {
+		struct json_object *o = json_tokener_parse(value);
+		const char *found = fr_json_string(o, key);
+
+		copy = *found ? strdup(found) : NULL;
+		json_object_put(o);
+		return copy;
+	}
+	for (const char *p = value; *p; p += part_length(p), p += *p == ',') {
+		if (strncmp(p, key, len) || p[len] != '=')
+			continue;
+		copy = strndup(p + len + 1, part_length(p) - len - 1);
+		for (const char *from = copy; from && *from; from++) {
+			copy[n++] = *from;
+			from += *from == ',';
+		}
+		if (copy)
+			copy[n] = '\0';
+		return copy;
+	}
+	return NULL;
+}
+
+/* Is there an option @name whose member @key is @wanted (NULL: anything)? */
+static bool has_option(char *const *argv, const char *name, const char *key, const char *wanted)
 {
 	bool has = false;
 
 	for (size_t i = 1; !has && argv[0] && argv[i]; i++) {
-		const char *device = value_of(argv, i, "device");
-		_cleanup_free_ char *id = device ? device_id(device) : NULL;
+		const char *value = value_of(argv, i, name);
+		_cleanup_free_ char *found = value ? member(value, key) : NULL;
 
-		has = id && !strcmp(id, name);
+		has = found && (!wanted || !strcmp(found, wanted));
 	}
 	return has;
 }
 
-/* At most so many devices without an id can come from the command line. */
+/* Devices without an id that come from the command line; other options make none. */
 static size_t count_anonymous(char *const *argv)
 {
-	static const char *const makes_one[] = {"drive", "virtfs", "watchdog", "balloon", "hda",
-						"hdb",	 "hdc",	   "hdd",      "cdrom",	  "fsdev"};
 	size_t nr = 0;
 
 	for (size_t i = 1; argv[0] && argv[i]; i++) {
 		const char *device = value_of(argv, i, "device");
-		_cleanup_free_ char *id = device ? device_id(device) : NULL;
+		const char *drive = value_of(argv, i, "drive");
+		_cleanup_free_ char *id = device ? member(device, "id") : NULL;
+		_cleanup_free_ char *bus = drive ? member(drive, "if") : NULL;
 
 		nr += device && !id;
-		for (size_t k = 0; k < FR_ARRAY_SIZE(makes_one); k++)
-			nr += !!value_of(argv, i, makes_one[k]);
+		nr += bus && (!strcmp(bus, "virtio") || !strcmp(bus, "xen"));
+		nr += value_of(argv, i, "virtfs") || value_of(argv, i, "watchdog") ||
+		      value_of(argv, i, "balloon");
 	}
 	return nr;
 }
@@ -131,14 +150,17 @@ static int check_named_devices(struct fr_vm *vm, struct fr_error *e)
 	for (size_t i = 0; !r && i < json_object_array_length(list); i++) {
 		const char *name = child(list, i);
 
-		if (name && !has_device(vm->argv, name))
+		/* -debugcon gives its device a name of its own */
+		if (name && strcmp(name, "debugcon") && !has_option(vm->argv, "device", "id", name))
 			r = refuse(vm, name, "was plugged in", e);
 	}
 	for (size_t i = 1; !r && vm->argv[0] && vm->argv[i]; i++) {
 		const char *device = value_of(vm->argv, i, "device");
-		_cleanup_free_ char *id = device ? device_id(device) : NULL;
+		_cleanup_free_ char *id = device ? member(device, "id") : NULL;
+		_cleanup_free_ char *pair = device ? member(device, "failover_pair_id") : NULL;
 
-		if (id && !is_child(list, id))
+		/* a failover primary comes and goes with migrations */
+		if (id && !pair && !is_child(list, id))
 			r = refuse(vm, id, "was unplugged", e);
 	}
 	json_object_put(list);
@@ -161,12 +183,23 @@ static int check_anonymous_devices(struct fr_vm *vm, struct fr_error *e)
 						0;
 }
 
-/* Does the command line name this file?  Commas are doubled there. */
+/* Is @text a whole value somewhere? */
+static bool is_named(char *const *argv, const char *text)
+{
+	size_t len = strlen(text);
+
+	for (size_t i = 1; argv[0] && argv[i]; i++)
+		for (const char *p = argv[i]; (p = strstr(p, text)); p++)
+			if ((p == argv[i] || strchr("=:\"'", p[-1])) && strchr(",\"'", p[len]))
+				return true; /* the end of the string counts as found, too */
+	return false;
+}
+
+/* Does the command line name this file?  In key=value lists commas are doubled. */
 static bool names_file(char *const *argv, const char *file)
 {
 	_cleanup_free_ char *written = calloc(2, strlen(file) + 1);
 	char *out = written;
-	size_t len;
 
 	if (!written)
 		return false;
@@ -175,18 +208,78 @@ static bool names_file(char *const *argv, const char *file)
 		if (*p == ',')
 			*out++ = ',';
 	}
-	len = strlen(written);
-	for (size_t i = 1; argv[0] && argv[i]; i++)
-		for (const char *p = argv[i]; (p = strstr(p, written)); p++)
-			if ((p == argv[i] || strchr("=:\"", p[-1])) && strchr(",\"", p[len]))
-				return true; /* the end of the string counts as found, too */
-	return false;
+	/* QEMU says ./a:b for file:a:b */
+	return is_named(argv, written) || is_named(argv, file) ||
+	       (!strncmp(file, "./", 2) && strchr(file, ':') && names_file(argv, file + 2));
 }
 
-/* Images that are no plain file go by names that QEMU makes up. */
-static bool is_plain(const char *file)
+/* What is written to, of a name json:{...}: the innermost file. */
+static char *json_file(const char *json)
 {
-	return *file && strncmp(file, "json:", 5) && !strstr(file, "://");
+	struct json_object *root = json_tokener_parse(json), *o = root, *inner;
+	char *name;
+
+	while ((inner = fr_json_get(o, "file", json_type_object)))
+		o = inner;
+	name = strdup(fr_json_string(o, "filename"));
+	json_object_put(root);
+	return name;
+}
+
+static bool has_pflash(char *const *argv, const char *node)
+{
+	return has_option(argv, "machine", "pflash0", node) ||
+	       has_option(argv, "machine", "pflash1", node) ||
+	       has_option(argv, "M", "pflash0", node) || has_option(argv, "M", "pflash1", node);
+}
+
+/* Is the disk's image the one that the command line gives it? */
+static bool is_same_image(const struct fr_vm *vm, struct json_object *inserted)
+{
+	const char *file = fr_json_string(inserted, "file");
+	const char *node = fr_json_string(inserted, "node-name");
+	_cleanup_free_ char *inner = NULL;
+
+	/* A -blockdev may be another disk's, or this one's backing file: who has it counts. */
+	if (*node && has_option(vm->argv, "blockdev", "node-name", node))
+		return has_option(vm->argv, "device", "drive", node) || has_pflash(vm->argv, node);
+	if (!strncmp(file, "json:", 5)) {
+		inner = json_file(file + 5);
+		file = inner ? inner : "";
+	}
+	/* images that are no files go by names that QEMU makes up */
+	return !*file || strstr(file, "://") || names_file(vm->argv, file);
+}
+
+/* Did the command line put a medium into this drive, which is empty now? */
+static bool was_emptied(const struct fr_vm *vm, struct json_object *drive)
+{
+	const char *name = fr_json_string(drive, "device"), *qdev = fr_json_string(drive, "qdev");
+
+	for (size_t i = 1; vm->argv[0] && vm->argv[i]; i++) {
+		const char *value = value_of(vm->argv, i, "drive");
+		_cleanup_free_ char *id = value ? member(value, "id") : NULL;
+		_cleanup_free_ char *file = value ? member(value, "file") : NULL;
+
+		if (*name && id && file && !strcmp(id, name))
+			return true;
+		if (!strncmp(name, "ide", 3) && strstr(name, "-cd") &&
+		    value_of(vm->argv, i, "cdrom"))
+			return true;
+		if (!strncmp(name, "floppy", 6) &&
+		    (value_of(vm->argv, i, "fda") || value_of(vm->argv, i, "fdb")))
+			return true;
+	}
+	for (size_t i = 1; *qdev && vm->argv[0] && vm->argv[i]; i++) {
+		const char *value = value_of(vm->argv, i, "device");
+		_cleanup_free_ char *id = value ? member(value, "id") : NULL;
+		_cleanup_free_ char *node = value ? member(value, "drive") : NULL;
+
+		if (id && node && !strcmp(id, qdev) &&
+		    has_option(vm->argv, "blockdev", "node-name", node))
+			return true;
+	}
+	return false;
 }
 
 static int check_disks(struct fr_vm *vm, struct fr_error *e)
@@ -199,12 +292,16 @@ static int check_disks(struct fr_vm *vm, struct fr_error *e)
 	if (!json_object_is_type(list, json_type_array))
 		r = fr_fail(e, FR_FAULT_VM, EPROTO, "VM %s: query-block: not an array", vm->name);
 	for (size_t i = 0; !r && i < json_object_array_length(list); i++) {
-		struct json_object *inserted = fr_json_get(json_object_array_get_idx(list, i),
-							   "inserted", json_type_object);
-		const char *file = fr_json_string(inserted, "file");
+		struct json_object *drive = json_object_array_get_idx(list, i);
+		struct json_object *inserted = fr_json_get(drive, "inserted", json_type_object);
+		const char *name = fr_json_string(drive, "device");
 
-		if (is_plain(file) && !names_file(vm->argv, file))
-			r = refuse(vm, file, "became an image of a disk", e);
+		if (!inserted && was_emptied(vm, drive))
+			r = refuse(vm, *name ? name : fr_json_string(drive, "qdev"),
+				   "lost its medium", e);
+		else if (inserted && !is_same_image(vm, inserted))
+			r = refuse(vm, fr_json_string(inserted, "file"),
+				   "became an image of a disk", e);
 	}
 	json_object_put(list);
 	return r;

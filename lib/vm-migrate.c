@@ -198,7 +198,10 @@ int fr_vm_stop(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_error *e)
 	(void)ctx;
 	vm->touched = true;
 	r = fr_qmp_command(vm->qmp, "stop", NULL, -1, NULL, e);
-	return r ? fr_fail_context(e, "VM %s", vm->name) : 0;
+	if (r)
+		return fr_fail_context(e, "VM %s", vm->name);
+	/* it may have been changed while everything was prepared */
+	return fr_vm_check_changed(vm, e);
 }
 
 static int state_file(struct fr_error *e)

@@ -71,7 +71,7 @@ check_lint() {
 
 # Most VM tests keep one CPU busy: so many run at once.
 vm_jobs() {
-	[ "$FR_JOBS" -ge 4 ] && echo 3 || echo 2
+	echo $((FR_JOBS >= 4 ? 3 : FR_JOBS >= 2 ? 2 : 1))
 }
 
 # The VM tests whose names match the filter $1; all without one.

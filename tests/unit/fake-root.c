@@ -30,13 +30,14 @@ void fake_root_remove(struct fake_root *r)
 	nftw(r->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* The full path of @name, whose directories exist then; static buffer. */
-static const char *make_parents(const struct fake_root *r, const char *name)
+#define PATH_BYTES 512
+
+/* The full path of @name, whose directories exist then. Threads of the library come here, too. */
+static const char *make_parents(const struct fake_root *r, const char *name, char path[PATH_BYTES])
 {
-	static char path[512];
 	char *p;
 
-	snprintf(path, sizeof(path), "%s%s", r->path, name);
+	snprintf(path, PATH_BYTES, "%s%s", r->path, name);
 	for (p = path + strlen(r->path) + 1; (p = strchr(p, '/')); p++) {
 		*p = 0;
 		mkdir(path, 0755);
@@ -47,7 +48,8 @@ static const char *make_parents(const struct fake_root *r, const char *name)
 
 void fake_root_write(const struct fake_root *r, const char *name, const void *data, size_t bytes)
 {
-	FILE *f = fopen(make_parents(r, name), "we");
+	char path[PATH_BYTES];
+	FILE *f = fopen(make_parents(r, name, path), "we");
 
 	if (!f || fwrite(data, 1, bytes, f) != bytes || fclose(f))
 		abort();
@@ -55,7 +57,9 @@ void fake_root_write(const struct fake_root *r, const char *name, const void *da
 
 void fake_root_link(const struct fake_root *r, const char *name, const char *target)
 {
-	if (symlink(target, make_parents(r, name)))
+	char path[PATH_BYTES];
+
+	if (symlink(target, make_parents(r, name, path)))
 		abort();
 }
 
@@ -67,7 +71,7 @@ void fake_root_text(const struct fake_root *r, const char *name, const char *tex
 const char *fake_root_line(const struct fake_root *r, const char *name)
 {
 	static char line[256];
-	char path[512];
+	char path[PATH_BYTES];
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%s%s", r->path, name);

@@ -41,6 +41,7 @@ struct script {
 	int pin_error_at, nr_pins, frames_error, load_error, reboot_error;
 	int pins, loads, unloads, reboots, busy;
 	uint64_t nr_given;
+	pid_t stuck; /* the process that cannot unload */
 	bool loaded, pinned_at_reboot, held_at_unload;
 	ino_t memfd_ino;
 	const uint8_t *page[512];
@@ -143,6 +144,8 @@ static int fake_kexec_load(void *data, uint64_t entry, unsigned long nr,
 	if (!nr) {
 		if (s->busy-- > 0)
 			return -EBUSY;
+		if (s->stuck == getpid())
+			return -EPERM;
 		s->unloads++;
 		s->held_at_unload = holds_memfd(s);
 		s->loaded = false;
@@ -504,6 +507,32 @@ static void killed_and_stopped(void **state)
 	}
 }
 
+/* exec cannot unload, to prepare again or at its end: the guardian can, and has the pages. */
+static void cannot_unload(void **state)
+{
+	struct fr_exec_options o = {.no_sync = true};
+	struct fr_error e;
+	int lock;
+
+	(void)state;
+	script->stuck = getpid();
+	for (int again = 0; again < 2; again++) {
+		script->grow_at = again ? "guardian" : NULL;
+		script->loads = script->unloads = script->nr_stages = script->reboots = 0;
+		script->nr_pages = 0;
+		assert_int_equal(fr_exec(&ctx, &o, &e), again ? -EBUSY : -EINVAL);
+		assert_int_equal(script->reboots, !again);
+		while ((lock = fr_lock(&ctx, true, &e)) < 0)
+			usleep(1000);
+		close(lock);
+		assert_int_equal(script->loads, 1);
+		assert_int_equal(script->unloads, 1);
+		assert_true(script->held_at_unload);
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+	}
+}
+
 /* As if load had been given --vm, too. */
 static void stage_vm(const char *name, const char *socket)
 {
@@ -571,6 +600,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(another_boot, make, drop),
 		cmocka_unit_test_setup_teardown(locked_out, make, drop),
 		cmocka_unit_test_setup_teardown(killed_and_stopped, make, drop),
+		cmocka_unit_test_setup_teardown(cannot_unload, make, drop),
 		cmocka_unit_test_setup_teardown(vm_is_gone, make, drop),
 		cmocka_unit_test_setup_teardown(vm_has_other_ram, make, drop),
 	};

@@ -24,7 +24,7 @@
 
 struct script {
 	int error;
-	int restores, releases, stamps;
+	_Atomic int restores, releases, stamps; /* regions are restored by threads */
 	mode_t mode_then;
 };
 

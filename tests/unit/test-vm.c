@@ -114,6 +114,9 @@ static void refuses_fds(void **state)
 	REFUSED(L("q", "-chardev", "{\"fd\":\"3\"}"), "-chardev");
 	REFUSED(L("q", "-add-fd", "fd=3,set=1"), "-add-fd");
 	REFUSED(L("q", "-snapshot"), "-snapshot");
+	REFUSED(L("q", "-drive", "file=a,snapshot=on"), "snapshot=on");
+	REFUSED(L("q", "-drive", "snapshot,file=a"), "-drive");
+	REFUSED(L("q", "-drive", "snapshot=off,file=a"), NULL);
 	REFUSED(L("q", "-runas", "nobody"), "-runas");
 	REFUSED(L("q", "-run-with", "user=nobody"), "-run-with");
 	REFUSED(L("q", "-run-with", "async-teardown=on"), NULL);
@@ -178,7 +181,12 @@ static void devices_since_start(void **state)
 	CHANGED(L("q", "-device", "x,id=r12"), "\"r1\" was plugged", NAMED(CHILD("r1")));
 	CHANGED(L("q", "-device", "x,id=r1"), "\"r1\" was unplugged", NAMED(""));
 	CHANGED(L("q", "-device", "{\"id\":\"r1\"}"), "\"r1\" was unplugged", NAMED(""));
+	CHANGED(L("q", "-device", "x,id=r,failover_pair_id=n"), NULL, NAMED(""));
+	CHANGED(L("q", "-device", "x,serial=a,,id=b,id=r1"), NULL, NAMED(CHILD("r1")));
+	CHANGED(L("q", "-debugcon", "file:a"), NULL, NAMED(CHILD("debugcon")));
 	CHANGED(L("q", "-device", "x"), NULL, ANON(CHILD("device[0]")));
+	CHANGED(L("q", "-drive", "if=none,id=d", "-device", "x"), "without an id",
+		ANON(CHILD("device[0]") ", " CHILD("device[1]")));
 	CHANGED(L("q", "-drive", "if=virtio,file=a"), NULL, ANON(CHILD("device[0]")));
 	CHANGED(L("q", "-device", "x,id=y"), "unplugged", ANON(""));
 	CHANGED(L("q", "-device", "x"), "without an id",
@@ -196,6 +204,33 @@ static void disks_since_start(void **state)
 	CHANGED(L("q", "-drive", "file=/a/d,,1.img"), NULL, DISK("/a/d,1.img"));
 	CHANGED(L("q", "-drive", "driver=nbd,host=h"), NULL, DISK("nbd://h:10809"));
 	CHANGED(L("q", "-drive", "file=/a/d.img"), "\"/a/snap\" became", DISK("/a/snap"));
+	/* what libvirt writes: both images are named, and what the device has counts */
+#define BASE	"{\"node-name\":\"base\",\"driver\":\"file\",\"filename\":\"/a/b\\u00e4se,1\"}"
+#define OVERLAY "{\"node-name\":\"top\",\"driver\":\"qcow2\",\"backing\":\"base\"}"
+#define NODE(node, file) \
+	{"query-block",  \
+	 "\"return\": [{\"inserted\": {\"file\": \"" file "\", \"node-name\": \"" node "\"}}]"}
+	CHANGED(L("q", "-blockdev", BASE, "-blockdev", OVERLAY, "-device",
+		  "{\"driver\":\"virtio-blk-pci\",\"drive\":\"top\"}"),
+		NULL, NODE("top", "/a/top"));
+	CHANGED(L("q", "-blockdev", BASE, "-blockdev", OVERLAY, "-device",
+		  "{\"driver\":\"virtio-blk-pci\",\"drive\":\"top\"}"),
+		"became an image", NODE("base", "/a/base"));
+	CHANGED(L("q", "-blockdev", BASE, "-machine", "q35,pflash0=base"), NULL,
+		NODE("base", "/a/x"));
+	CHANGED(L("q", "-drive", "file=/a/d.img"), "/a/snap",
+		DISK("json:{\\\"file\\\": {\\\"filename\\\": \\\"/a/snap\\\"}}"));
+	CHANGED(L("q", "-hda", "c,d.raw"), NULL, DISK("c,d.raw"));
+	CHANGED(L("q", "-drive", "file=file:x:y.raw"), NULL, DISK("./x:y.raw"));
+	/* a medium that was taken out */
+#define EMPTY(name, qdev) \
+	{"query-block", "\"return\": [{\"device\": \"" name "\", \"qdev\": \"" qdev "\"}]"}
+	CHANGED(L("q", "-cdrom", "a.iso"), "\"ide1-cd0\" lost its medium", EMPTY("ide1-cd0", ""));
+	CHANGED(L("q", "-drive", "id=c,file=a.iso"), "\"c\" lost its medium", EMPTY("c", ""));
+	CHANGED(L("q", "-drive", "id=c,if=none"), NULL, EMPTY("c", ""));
+	CHANGED(L("q", "-hda", "a"), NULL, EMPTY("ide1-cd0", ""));
+	CHANGED(L("q", "-blockdev", BASE, "-device", "scsi-cd,id=s,drive=base"),
+		"\"s\" was unplugged", EMPTY("", "s"));
 	/* a part of a name is not the name */
 	CHANGED(L("q", "-drive", "file=/a/d.img.overlay"), "/a/d.img", DISK("/a/d.img"));
 	CHANGED(L("q", "-drive", "file=/x/a/d.img"), "/a/d.img", DISK("/a/d.img"));

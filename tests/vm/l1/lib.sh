@@ -127,7 +127,9 @@ guest_counts() {
 # Wait until guest $1 has found every page of its memory right, from now on.
 guest_verified() {
 	of=$(guest_get "$1" of) checked=$(guest_get "$1" checked)
-	[ -n "$of" ] || fail "guest $1 has not counted"
+	if [ -z "$of" ] || [ -z "$checked" ]; then
+		fail "guest $1 has not counted"
+	fi
 	wait_for "${2:-120}" guest_has_checked "$1" $((checked + of)) ||
 		fail "guest $1 is stuck: $(guest_line "$1")"
 	[ "$(guest_get "$1" bad)" = 0 ] || fail "guest $1: $(guest_line "$1")"
