@@ -161,6 +161,27 @@ static void holes_stay(void **state)
 	assert_int_equal(script.pins, 0);
 }
 
+/* Also the last one, which the file fills in part only. */
+static void first_and_last_page_are_kept(void **state)
+{
+	const struct fr_extents *x;
+	struct fr_keep *k;
+
+	(void)state;
+	put(0);
+	put(PAGES - 1);
+	k = pinned();
+	x = &fr_keep_region(k)->extents;
+	assert_int_equal(fr_extents_pages(x), 11);
+	assert_int_equal(x->v[0].pgoff, 0);
+	assert_int_equal(x->v[0].start_pfn, 0x1000);
+	assert_int_equal(x->v[x->nr - 1].pgoff, PAGES - 1);
+	assert_int_equal(x->v[x->nr - 1].start_pfn, 0x1000 + 2 * (PAGES - 1));
+	assert_int_equal(script.pinned_bytes, 11 * 4096);
+	assert_int_equal(fr_keep_seal(&ctx, k, false, NULL), 0);
+	fr_keep_close(k);
+}
+
 static void all_holes_and_empty(void **state)
 {
 	struct fr_keep *k;
@@ -330,6 +351,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(holes_stay, make, drop),
+		cmocka_unit_test_setup_teardown(first_and_last_page_are_kept, make, drop),
 		cmocka_unit_test_setup_teardown(all_holes_and_empty, make, drop),
 		cmocka_unit_test_setup_teardown(changes_are_seen, make, drop),
 		cmocka_unit_test_setup_teardown(unmapped_is_not_gone, make, drop),
