@@ -229,7 +229,7 @@ static void test_sections(void **state)
 	const struct fr_plan *p;
 
 	(void)state;
-	keep(m, 0, FR_KIND_SHMEM, 5 * GIB + 0x5000, 0x1000);	   /* a page hides its section */
+	keep(m, 0, FR_KIND_SHMEM, 5 * GIB + 50 * MIB, 0x1000);	   /* a page hides its section */
 	keep(m, 1, FR_KIND_HUGETLB, 6 * GIB, 256 * MIB);	   /* two, full */
 	keep(m, 1, FR_KIND_HUGETLB, 6 * GIB + 256 * MIB, 2 * MIB); /* and the next */
 	p = plan(m);
