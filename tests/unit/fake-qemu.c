@@ -39,6 +39,8 @@ static void answer(const struct fake_qemu *q, int fd, const char *line)
 	const char *id = strstr(line, "\"id\":");
 	const struct fake_answer *a;
 
+	if (q->stopped && (strstr(line, "\"stop\"") || strstr(line, "\"cont\"")))
+		*q->stopped = strstr(line, "\"stop\"");
 	for (a = q->answers; a && a->ask && !strstr(line, a->ask); a++)
 		;
 	if (!a || !a->ask)

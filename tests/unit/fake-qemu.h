@@ -3,6 +3,7 @@
 #ifndef FR_FAKE_QEMU_H
 #define FR_FAKE_QEMU_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "fake-root.h"
@@ -14,6 +15,7 @@ struct fake_answer {
 struct fake_qemu {
 	const struct fake_answer *answers; /* looked at before those that every QEMU gives */
 	const char *ram_path;
+	bool *stopped; /* shared with this process, if it is to know */
 	char socket[128];
 	int fd;
 	pid_t pid;

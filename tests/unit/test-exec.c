@@ -49,6 +49,7 @@ struct script {
 	char stages[16][16];
 	int nr_stages;
 	const char *signal_at, *grow_at;
+	bool guest_stopped, guest_was_stopped;
 	int signal;
 	uint64_t hop, poison_pfn;
 	size_t decoded_pages, nr_poison;
@@ -192,6 +193,7 @@ static void on_stage(void *data, const char *name)
 	struct script *s = data;
 
 	snprintf(s->stages[s->nr_stages++], sizeof(s->stages[0]), "%s", name);
+	s->guest_was_stopped |= s->guest_stopped;
 	if (s->signal_at && !strcmp(s->signal_at, name))
 		raise(s->signal);
 	if (s->grow_at && !strcmp(s->grow_at, name))
@@ -587,6 +589,40 @@ static void vm_has_other_ram(void **state)
 	fake_qemu_stop(&q);
 }
 
+/* By exec itself when it fails or is told to end, by the guardian when it is killed. */
+static void guests_run_on(void **state)
+{
+	static const int signals[] = {0, SIGTERM, SIGKILL}; /* without one, saving fails */
+	static const char argv[] = "-m\0001G";
+	struct fake_qemu q = {.ram_path = path, .stopped = &script->guest_stopped};
+	struct fr_exec_options o = {.no_sync = true};
+	struct fr_error e;
+	pid_t child;
+	int lock;
+
+	(void)state;
+	fake_qemu_start(&q, &root, argv, sizeof(argv));
+	stage_vm("shm", q.socket);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
+		script->signal_at = signals[i] ? "stopped" : NULL;
+		script->signal = signals[i];
+		script->nr_stages = 0;
+		script->nr_pages = 0;
+		script->guest_was_stopped = false;
+		child = fork();
+		if (!child)
+			_exit(fr_exec(&ctx, &o, &e) ? 1 : 0);
+		assert_int_equal(waitpid(child, NULL, 0), child);
+		while ((lock = fr_lock(&ctx, true, &e)) < 0)
+			usleep(1000);
+		close(lock);
+		assert_true(script->guest_was_stopped);
+		assert_false(script->guest_stopped);
+		assert_int_equal(script->reboots, 0);
+	}
+	fake_qemu_stop(&q);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -603,6 +639,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(cannot_unload, make, drop),
 		cmocka_unit_test_setup_teardown(vm_is_gone, make, drop),
 		cmocka_unit_test_setup_teardown(vm_has_other_ram, make, drop),
+		cmocka_unit_test_setup_teardown(guests_run_on, make, drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
