@@ -49,7 +49,7 @@ struct script {
 	char stages[16][16];
 	int nr_stages;
 	const char *signal_at, *grow_at;
-	bool guest_stopped, guest_was_stopped;
+	bool guest_stopped, guest_was_stopped, kill_at_huge;
 	int signal;
 	uint64_t hop, poison_pfn;
 	size_t decoded_pages, nr_poison;
@@ -106,6 +106,8 @@ static int fake_frames(void *data, const void *addr, size_t page_bytes, size_t n
 			pfns[i] = is_mapped(page) ? FILE_PFN + i : FR_PFN_NONE;
 			continue;
 		}
+		if (s->kill_at_huge)
+			raise(SIGKILL);
 		if (!fr_get_le64(tag))
 			fr_put_le64(tag, CLEAN_HUGE + s->nr_given++);
 		pfns[i] = fr_get_le64(tag) << 9;
@@ -535,6 +537,27 @@ static void cannot_unload(void **state)
 	}
 }
 
+/* While exec may have more surplus pages than the administrator allows. */
+static void killed_with_a_raised_limit(void **state)
+{
+	struct fr_exec_options o = {.no_sync = true};
+	struct fr_error e;
+	pid_t child;
+	int lock;
+
+	(void)state;
+	script->kill_at_huge = true;
+	child = fork();
+	if (!child)
+		_exit(fr_exec(&ctx, &o, &e) ? 1 : 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	while ((lock = fr_lock(&ctx, true, &e)) < 0)
+		usleep(1000);
+	close(lock);
+	assert_int_equal(script->loads, 0);
+	assert_string_equal(fake_root_line(&root, OVERCOMMIT), "7");
+}
+
 /* As if load had been given --vm, too. */
 static void stage_vm(const char *name, const char *socket)
 {
@@ -637,6 +660,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(locked_out, make, drop),
 		cmocka_unit_test_setup_teardown(killed_and_stopped, make, drop),
 		cmocka_unit_test_setup_teardown(cannot_unload, make, drop),
+		cmocka_unit_test_setup_teardown(killed_with_a_raised_limit, make, drop),
 		cmocka_unit_test_setup_teardown(vm_is_gone, make, drop),
 		cmocka_unit_test_setup_teardown(vm_has_other_ram, make, drop),
 		cmocka_unit_test_setup_teardown(guests_run_on, make, drop),
