@@ -187,6 +187,7 @@ CASE(blob_twice, memcpy(BLOB(0, name), BLOB(1, name), FR_NAME_BYTES))
 CASE(blob_unaligned, fr_put_le64(BLOB(1, offset), 4))
 CASE(blob_order, fr_put_le64(BLOB(1, offset), 0))
 CASE(blob_beyond, fr_put_le64(BLOB(1, bytes), 1u << 20))
+CASE(blob_too_long, fr_put_le64(BLOB(1, bytes), fr_get_le64(TABLE(FR_TABLE_BLOBDATA, nr))))
 CASE(blob_wraps, fr_put_le64(BLOB(1, bytes), UINT64_MAX))
 CASE(blob_offset_beyond, fr_put_le64(BLOB(1, offset), 1ull << 40))
 
@@ -315,6 +316,7 @@ const struct malformed malformed[] = {
 	C(blob_unaligned, "blob vm/guest0/state"),
 	C(blob_order, "blob vm/guest0/state"),
 	C(blob_beyond, "blob vm/guest0/state"),
+	C(blob_too_long, "blob vm/guest0/state"),
 	C(blob_wraps, "blob vm/guest0/state"),
 	C(blob_offset_beyond, "blob vm/guest0/state"),
 };
