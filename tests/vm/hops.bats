@@ -32,6 +32,10 @@ load helper
 	vm five-hops --kernel patched --limit 240
 }
 
+@test "most of RAM is kept: not there at boot, but in all sizes" {
+	vm most-kept --kernel patched --limit 120
+}
+
 @test "a raw range stays through two hops" {
 	vm raw --kernel stock-6.12 --mem 8G --append 'memmap=256M$0x140000000 iomem=relaxed' --limit 180
 }

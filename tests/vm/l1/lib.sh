@@ -191,3 +191,28 @@ system_ram() {
 		echo "$first-$last"
 	}
 }
+
+# What derives from the amount of RAM: limits, and sizes of hash tables.
+limits() {
+	cat /proc/sys/kernel/threads-max /proc/sys/fs/file-max /proc/sys/net/ipv4/tcp_mem \
+		/proc/sys/vm/min_free_kbytes | tr '\n\t' '  '
+	stat -f -c %b /mnt/tmpfs
+}
+tables() {
+	dmesg | sed -n 's/.*\(Dentry cache\|Inode-cache\|Mount-cache\|TCP established\|UDP\).* hash table entries: \([0-9]*\).*/\1 \2/p' |
+		sort -u
+}
+
+# must_be_near WHAT "NUMBERS" "WANTED" [PERCENT]: within 1 %, for what the kernel's own
+# size and where it lies change a little from boot to boot.
+must_be_near() {
+	awk -v now="$2" -v cold="$3" -v percent="${4:-1}" 'BEGIN {
+		n = split(now, a, " ")
+		if (n != split(cold, b, " ")) exit 1
+		for (i = 1; i <= n; i++)
+			if ((a[i] - b[i]) * (a[i] - b[i]) * 10000 > b[i] * b[i] * percent * percent)
+				exit 1
+	}' || fail "$1: $2, not near $3"
+}
+
+mem_total() { sed -n 's/MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo; }
