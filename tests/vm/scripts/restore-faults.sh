@@ -71,11 +71,17 @@ case $FR_STAGE in
 	;;
 3)
 	# released memory is free again, and clear
+	# the file's first huge page
+	first=$(kexec-fastrestart inspect --extents --json | jq '.extents[] |
+		select(.region == "huge" and .file_offset == 0) | .start_phys')
+	must pattern check /dev/mem "$FR_NONCE" 2097152 "$first"
 	before=$(sed -n 's/MemFree: *\([0-9]*\) kB/\1/p' /proc/meminfo)
 	must kexec-fastrestart release huge
 	after=$(sed -n 's/MemFree: *\([0-9]*\) kB/\1/p' /proc/meminfo)
 	say "MemFree $before kB, $after kB after the release"
 	[ $((after - before)) -gt 55000 ] || fail "64 MiB were released, but MemFree does not say so"
+	must dd if=/dev/mem of=/tmp/released bs=2M skip=$((first / 2097152)) count=1
+	must pattern check-gone /tmp/released "$FR_NONCE"
 	must_equal "huge's state" "$(region huge state)" released
 	must_fail 3 kexec-fastrestart restore huge
 	done_ok

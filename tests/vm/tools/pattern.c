@@ -3,6 +3,7 @@
  * pattern fill  FILE SEED BYTES [OFFSET]    write the pattern, extending FILE
  * pattern check FILE SEED [BYTES [OFFSET]]  compare; exit status 1 if words differ
  * pattern fill-holes, check-holes           the same, with every second 2 MiB a hole
+ * pattern check-gone FILE SEED [BYTES [OFFSET]]  no page may have it any more
  *
  * Through a shared mapping, so that it works on hugetlbfs and, with OFFSET, on
  * /dev/mem as well.
@@ -34,13 +35,14 @@ static bool is_zero(const uint64_t *words)
 int main(int argc, char **argv)
 {
 	if (argc < 4 || (argc < 5 && strncmp(argv[1], "check", 5)))
-		errx(2, "usage: pattern fill|check[-holes] FILE SEED [BYTES [OFFSET]]");
+		errx(2, "usage: pattern fill|check[-holes|-gone] FILE SEED [BYTES [OFFSET]]");
 
 	const char *verb = argv[1], *path = argv[2];
 	uint64_t seed = strtoull(argv[3], NULL, 16);
 	uint64_t bytes = argc > 4 ? strtoull(argv[4], NULL, 0) : 0;
 	uint64_t offset = argc > 5 ? strtoull(argv[5], NULL, 0) : 0;
 	bool check = !strncmp(verb, "check", 5), holes = strstr(verb, "-holes");
+	bool gone = strstr(verb, "-gone");
 	struct stat st;
 	int fd = open(path, check ? O_RDONLY : O_RDWR | O_CREAT, 0600);
 
@@ -76,6 +78,8 @@ int main(int argc, char **argv)
 			continue;
 		}
 		n = hole ? !is_zero(words) : pattern_check(words, seed, 0, page);
+		if (gone)
+			n = PATTERN_WORDS - n;
 		if (n && first == nr)
 			first = page;
 		bad += n;
