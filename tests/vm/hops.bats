@@ -36,8 +36,9 @@ load helper
 	vm most-kept --kernel patched --limit 120
 }
 
-@test "a raw range stays through two hops" {
-	vm raw --kernel stock-6.12 --mem 8G --append 'memmap=256M$0x140000000 iomem=relaxed' --limit 180
+@test "a raw range stays through hops, and is not given up for RAM" {
+	vm raw --kernel stock-6.12 --mem 8G --append 'memmap=256M$0x140000000 iomem=relaxed' --limit 180 \
+		--add "$(locked images static_program "$FR_TESTS/vm/tools/edit-descriptor.c")=bin/edit-descriptor"
 }
 
 @test "through an unpatched kernel and back, and a plain kexec" {

@@ -162,6 +162,19 @@ jump() {
 	fail "exec came back with status $?"
 }
 
+# The same with a descriptor that was damaged at the last moment: [--reseal ]NAME=VALUE.
+jump_damaged() {
+	KEXEC_FASTRESTART_STOP_AT=sealed:STOP kexec-fastrestart exec &
+	exec=$!
+	wait_for 30 grep -q '^State:.*stopped' /proc/$exec/status || fail "exec did not stop"
+	say "damage: $1"
+	# shellcheck disable=SC2086 # one or two words
+	must edit-descriptor ${1%"${1#--reseal }"} $exec "${1#--reseal }"
+	kill -CONT $exec
+	wait $exec
+	fail "exec came back with status $?"
+}
+
 # region NAME FIELD: a field of list --json.
 region() {
 	kexec-fastrestart list --json |

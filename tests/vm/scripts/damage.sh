@@ -42,15 +42,4 @@ fi
 # shellcheck disable=SC2086 # several words
 must load_next $((FR_STAGE + 1)) $regions
 [ -n "$damage" ] || jump
-KEXEC_FASTRESTART_STOP_AT=sealed:STOP kexec-fastrestart exec &
-exec=$!
-wait_for 30 grep -q '^State:.*stopped' /proc/$exec/status || fail "exec did not stop"
-option=
-case $damage in
-"--reseal "*) option=--reseal damage=${damage#--reseal } ;;
-esac
-say "damage: $option $damage"
-must edit-descriptor $option $exec "$damage"
-kill -CONT $exec
-wait $exec
-fail "exec came back with status $?"
+jump_damaged "$damage"

@@ -19,6 +19,14 @@ case $FR_STAGE in
 	must pattern check /dev/mem "$FR_NONCE" $bytes $start
 	must kexec-fastrestart restore carveout
 	must pattern check /dev/mem "$FR_NONCE" $bytes $start
+	must load_next 4 --preserve phys:$start+$bytes,name=carveout
+	# in the midst of what is RAM to the next kernel
+	jump_damaged "--reseal extent0.start_pfn=0x8000"
+	;;
+4)
+	must_equal status "$(cat /sys/kernel/fastrestart/status)" \
+		"refused: a raw range is ordinary memory of this kernel"
+	must pattern check /dev/mem "$FR_NONCE" $bytes $start
 	done_ok
 	;;
 esac
