@@ -666,5 +666,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(guests_run_on, make, drop),
 	};
 
+	alarm(300); /* a guardian that does nothing fails a test, and does not hang it */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
