@@ -31,4 +31,6 @@ fi
 must load_next $((FR_STAGE + 1)) --digest --preserve /mnt/huge/data,name=huge \
 	--preserve /mnt/tmpfs/data,name=shmem --preserve /mnt/tmpfs/ram \
 	--preserve /mnt/tmpfs/limits --preserve /mnt/tmpfs/tables --preserve /mnt/tmpfs/total
+# every second time kexec copies the image, as where no huge pages can be had
+[ $((FR_STAGE % 2)) = 1 ] || jump --no-in-place
 jump
