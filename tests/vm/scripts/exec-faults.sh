@@ -22,11 +22,9 @@ guest_has_counted() { [ "$(guest_get g0 count)" -gt "$1" ]; }
 case $FR_STAGE in
 1)
 	memory_mounts 200
-	guest_start g0 /mnt/huge/g0 96
-	guest_counts g0
+	guest_boots g0 /mnt/huge/g0 96
 	guest_pause g0
-	guest_start g1 /mnt/huge/g1 64
-	guest_counts g1
+	guest_boots g1 /mnt/huge/g1 64
 	guest_go_on g0
 	hugepages=$(cat /proc/sys/vm/nr_hugepages)
 	while read -r at; do

@@ -8,11 +8,9 @@ case $FR_STAGE in
 	echo "$FR_NONCE" >/mnt/tmpfs/nonce
 	chmod 640 /mnt/tmpfs/data
 	chown 1000:1001 /mnt/tmpfs/data
-	guest_start g0 /mnt/huge/g0 128
-	guest_counts g0
+	guest_boots g0 /mnt/huge/g0 128
 	guest_pause g0
-	guest_start g1 /mnt/tmpfs/g1 128
-	guest_counts g1
+	guest_boots g1 /mnt/tmpfs/g1 128
 	guest_go_on g0
 	must load_next 2 --digest --vm g0=/run/g0.qmp --vm g1=/run/g1.qmp \
 		--preserve /mnt/huge/data,name=huge --preserve /mnt/tmpfs/data,name=shmem \

@@ -44,8 +44,7 @@ rm /mnt/tmpfs/large
 
 # guests
 say "guests"
-guest_start g0 /mnt/huge/g0 96
-guest_counts g0
+guest_boots g0 /mnt/huge/g0 96
 setsid qemu-system-x86_64 -name private -accel tcg -m 32M -nodefaults -display none -S \
 	-qmp unix:/run/private.qmp,server=on,wait=off &
 setsid qemu-system-x86_64 -name unshared -accel tcg -M q35,memory-backend=ram -m 32M \

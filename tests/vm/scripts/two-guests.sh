@@ -3,11 +3,9 @@
 case $FR_STAGE in
 1)
 	memory_mounts 300
-	guest_start g0 /mnt/huge/g0 96
-	guest_counts g0
+	guest_boots g0 /mnt/huge/g0 96
 	guest_pause g0
-	guest_start g1 /mnt/huge/g1 96
-	guest_counts g1
+	guest_boots g1 /mnt/huge/g1 96
 	guest_go_on g0
 	must load_next 2 --vm g0=/run/g0.qmp --vm g1=/run/g1.qmp
 	jump

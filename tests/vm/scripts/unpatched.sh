@@ -6,8 +6,7 @@ case $FR_STAGE in
 	memory_mounts 200
 	must pattern fill /mnt/huge/data "$FR_NONCE" $((300 << 20))
 	must pattern fill /mnt/tmpfs/data "$FR_NONCE" $((40 << 20))
-	guest_start g0 /mnt/huge/g0 64
-	guest_counts g0
+	guest_boots g0 /mnt/huge/g0 64
 	stock=/payload/kernel/stock-6.12
 	must_fail 4 kexec-fastrestart load --kernel $stock.vmlinuz --initrd $stock.initrd \
 		--append "$(cmdline_for 2)" --preserve /mnt/huge/data,name=huge
