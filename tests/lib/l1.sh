@@ -189,7 +189,7 @@ l1_run() {
 	rm -f "$out"/*.fifo "$out/payload.erofs"
 	rm -rf "$tmp"
 	L1_OUT=$out L1_NONCE=$nonce
-	export L1_OUT L1_NONCE
+	export L1_OUT L1_NONCE L1_HUNG=
 	l1_verdict "$status" "$limit" "$allow" "$nonce" "$out"
 }
 
@@ -197,6 +197,7 @@ l1_verdict() {
 	local status=$1 limit=$2 allow=$3 nonce=$4 out=$5 why=
 	if [ "$status" = 124 ] || [ "$status" = 137 ]; then
 		why="time limit of $(l1_scaled "$limit") s"
+		L1_HUNG=1
 	elif [ "$status" != 0 ]; then
 		why="QEMU exited with status $status: $(tail -n 3 "$out/qemu.log")"
 	elif grep -q 'FR: FAIL' "$out/out"; then

@@ -11,13 +11,13 @@ load helper
 }
 
 @test "first hop from stock 6.12: guests on hugetlbfs and tmpfs go on" {
-	vm first-hop --guest --kernel stock-6.12 --limit 300
+	vm first-hop --guest --kernel stock-6.12 --limit 240
 	guest_lived g0
 	guest_lived g1
 }
 
 @test "first hop from stock 6.1: guests on hugetlbfs and tmpfs go on" {
-	vm first-hop --guest --kernel stock-6.1 --limit 300
+	vm first-hop --guest --kernel stock-6.1 --limit 240
 	guest_lived g0
 	guest_lived g1
 }
@@ -42,6 +42,6 @@ load helper
 }
 
 @test "through an unpatched kernel and back, and a plain kexec" {
-	vm unpatched --guest --kernel patched --also stock-6.12 --limit 300
+	vm unpatched --guest --kernel patched --also stock-6.12 --limit 240
 	guest_lived g0
 }
