@@ -28,8 +28,8 @@ struct fr_armed {
 	uint8_t trampoline[FR_TRAMPOLINE_BYTES];
 	struct fr_place place[NR_PIECES + 1];
 	size_t nr_places;
-	bool in_place, loaded, held;
-	struct fr_guardian *guardian;
+	bool in_place, loaded;
+	struct fr_guardian *guardian; /* that holds the pages */
 };
 
 static uint64_t whole_pages(uint64_t bytes)
@@ -65,7 +65,7 @@ int fr_disarm(const struct fr_ctx *ctx, struct fr_armed *armed)
 	if (r)
 		fr_log(ctx, FR_LOG_WARN,
 		       "the kexec image cannot be unloaded: do not use kexec -e, and run kexec -u");
-	else if (armed->held)
+	else
 		fr_guardian_drop(armed->guardian);
 	fr_hugepages_put(ctx, armed->huge);
 	free(armed->params);
@@ -290,7 +290,6 @@ static int load(const struct fr_ctx *ctx, const struct fr_arm_request *r, struct
 	if (rc < 0)
 		return rc;
 	a->guardian = r->guardian;
-	a->held = true;
 	rc = fr_ops(ctx)->kexec_load(ctx->ops_data, entry, n, v, KEXEC_ARCH_DEFAULT);
 	if (rc < 0)
 		return load_failed(rc, e);

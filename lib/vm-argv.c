@@ -20,8 +20,7 @@ void fr_strv_free(char **v)
 	free(v);
 }
 
-/* The option's name when @arg is one, else NULL. */
-static const char *option(const char *arg)
+const char *fr_vm_option(const char *arg)
 {
 	if (arg[0] != '-' || !arg[1])
 		return NULL;
@@ -75,7 +74,7 @@ int fr_vm_argv_check(const char *name, char *const *argv, struct fr_error *e)
 					      "blockdev", "drive",   "object", NULL};
 
 	for (size_t i = 1; argv[0] && argv[i]; i++) {
-		const char *o = option(argv[i]);
+		const char *o = fr_vm_option(argv[i]);
 
 		if (!o)
 			continue;
@@ -197,7 +196,7 @@ char **fr_vm_argv_restart(char *const *argv, const char *machine)
 	if (!v)
 		return NULL;
 	for (size_t i = 0; i < argc; i++) {
-		o = i ? option(argv[i]) : NULL;
+		o = i ? fr_vm_option(argv[i]) : NULL;
 		if (o && is_one_of(o, drop))
 			continue;
 		if (o && is_one_of(o, drop_two)) {

@@ -17,12 +17,9 @@
 /* Value of option @i of @argv if it is -NAME or --NAME, else NULL. */
 static const char *value_of(char *const *argv, size_t i, const char *name)
 {
-	const char *o = argv[i];
+	const char *o = fr_vm_option(argv[i]);
 
-	if (*o != '-')
-		return NULL;
-	o += 1 + (o[1] == '-');
-	return strcmp(o, name) ? NULL : argv[i + 1];
+	return o && !strcmp(o, name) ? argv[i + 1] : NULL;
 }
 
 /* Until the comma that ends a part of a key=value list: one that is doubled does not. */
@@ -64,7 +61,7 @@ static char *member(const char *value, const char *key)
 	return NULL;
 }
 
-/* Is there an option @name whose member @key is @wanted (NULL: anything)? */
+/* Is there an option @name whose member @key is @wanted? */
 static bool has_option(char *const *argv, const char *name, const char *key, const char *wanted)
 {
 	bool has = false;
@@ -73,7 +70,7 @@ static bool has_option(char *const *argv, const char *name, const char *key, con
 		const char *value = value_of(argv, i, name);
 		_cleanup_free_ char *found = value ? member(value, key) : NULL;
 
-		has = found && (!wanted || !strcmp(found, wanted));
+		has = found && !strcmp(found, wanted);
 	}
 	return has;
 }

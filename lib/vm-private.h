@@ -63,7 +63,9 @@ int fr_vm_wait_migration(struct fr_qmp *qmp, const char *name, unsigned int time
 /* Pass @fd under the name "fastrestart". */
 int fr_vm_getfd(struct fr_qmp *qmp, int fd, struct fr_error *e);
 
-/* vm-argv.c: rewritten for a restart; -EINVAL with what cannot be restarted */
+/* vm-argv.c: an option's name, without its dashes; NULL when @arg is none */
+const char *fr_vm_option(const char *arg);
+/* Rewritten for a restart; -EOPNOTSUPP with what cannot be restarted */
 int fr_vm_argv_check(const char *name, char *const *argv, struct fr_error *e);
 char **fr_vm_argv_restart(char *const *argv, const char *machine);
 

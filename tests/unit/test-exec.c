@@ -474,17 +474,40 @@ static void locked_out(void **state)
 	assert_int_equal(fr_unload(&ctx, &e), 0);
 }
 
+/* It holds exec's lock until it is done. */
+static void wait_for_guardian(void)
+{
+	struct fr_error e;
+	int lock;
+
+	while ((lock = fr_lock(&ctx, true, &e)) < 0)
+		usleep(1000);
+	close(lock);
+}
+
+/* exec in a process that may be killed, and all that its guardian does: the wait status. */
+static int exec_in_child(const struct fr_exec_options *o)
+{
+	struct fr_error e;
+	pid_t child = fork();
+	int status;
+
+	if (!child)
+		_exit(fr_exec(&ctx, o, &e) ? 1 : 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	wait_for_guardian();
+	return status;
+}
+
 /*
  * Killed, and stopped: the guardian unloads, and until then keeps the pages that the
- * loaded image jumps to.  It holds the lock until it is done.
+ * loaded image jumps to.
  */
 static void killed_and_stopped(void **state)
 {
 	static const char *const stages[] = {"start", "pinned", "armed", "guardian", "sealed"};
 	struct fr_exec_options o = {.no_sync = true, .patience_ms = 300};
-	struct fr_error e;
-	int status, lock;
-	pid_t child;
+	int status;
 
 	(void)state;
 	for (size_t i = 0; i < 2 * sizeof(stages) / sizeof(*stages); i++) {
@@ -495,14 +518,8 @@ static void killed_and_stopped(void **state)
 		script->held_at_unload = false;
 		if (i % 2 && i / 2 < 3)
 			continue; /* before "guardian" no guest waits for it */
-		child = fork();
-		if (!child)
-			_exit(fr_exec(&ctx, &o, &e) ? 1 : 0);
-		assert_int_equal(waitpid(child, &status, 0), child);
+		status = exec_in_child(&o);
 		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-		while ((lock = fr_lock(&ctx, true, &e)) < 0)
-			usleep(1000);
-		close(lock);
 		assert_int_equal(script->loads, i / 2 < 2 ? 0 : 1);
 		assert_int_equal(script->unloads, script->loads);
 		assert_int_equal(script->held_at_unload, script->loads);
@@ -516,7 +533,6 @@ static void cannot_unload(void **state)
 {
 	struct fr_exec_options o = {.no_sync = true};
 	struct fr_error e;
-	int lock;
 
 	(void)state;
 	script->stuck = getpid();
@@ -526,9 +542,7 @@ static void cannot_unload(void **state)
 		script->nr_pages = 0;
 		assert_int_equal(fr_exec(&ctx, &o, &e), again ? -EBUSY : -EINVAL);
 		assert_int_equal(script->reboots, !again);
-		while ((lock = fr_lock(&ctx, true, &e)) < 0)
-			usleep(1000);
-		close(lock);
+		wait_for_guardian();
 		assert_int_equal(script->loads, 1);
 		assert_int_equal(script->unloads, 1);
 		assert_true(script->held_at_unload);
@@ -541,19 +555,10 @@ static void cannot_unload(void **state)
 static void killed_with_a_raised_limit(void **state)
 {
 	struct fr_exec_options o = {.no_sync = true};
-	struct fr_error e;
-	pid_t child;
-	int lock;
 
 	(void)state;
 	script->kill_at_huge = true;
-	child = fork();
-	if (!child)
-		_exit(fr_exec(&ctx, &o, &e) ? 1 : 0);
-	assert_int_equal(waitpid(child, NULL, 0), child);
-	while ((lock = fr_lock(&ctx, true, &e)) < 0)
-		usleep(1000);
-	close(lock);
+	exec_in_child(&o);
 	assert_int_equal(script->loads, 0);
 	assert_string_equal(fake_root_line(&root, OVERCOMMIT), "7");
 }
@@ -619,9 +624,6 @@ static void guests_run_on(void **state)
 	static const char argv[] = "-m\0001G";
 	struct fake_qemu q = {.ram_path = path, .stopped = &script->guest_stopped};
 	struct fr_exec_options o = {.no_sync = true};
-	struct fr_error e;
-	pid_t child;
-	int lock;
 
 	(void)state;
 	fake_qemu_start(&q, &root, argv, sizeof(argv));
@@ -632,13 +634,7 @@ static void guests_run_on(void **state)
 		script->nr_stages = 0;
 		script->nr_pages = 0;
 		script->guest_was_stopped = false;
-		child = fork();
-		if (!child)
-			_exit(fr_exec(&ctx, &o, &e) ? 1 : 0);
-		assert_int_equal(waitpid(child, NULL, 0), child);
-		while ((lock = fr_lock(&ctx, true, &e)) < 0)
-			usleep(1000);
-		close(lock);
+		exec_in_child(&o);
 		assert_true(script->guest_was_stopped);
 		assert_false(script->guest_stopped);
 		assert_int_equal(script->reboots, 0);
