@@ -111,6 +111,24 @@ cmd_vm() {
 	exit 0
 }
 
+# VM tests with the kernel $1 as 'patched' and $2 on every command line, those whose
+# names match $3.  Such kernels take several times as long, and all of L1's memory.
+check_kernel() {
+	note "with kernel '$1'${2:+ and $2}"
+	cmd_kernel "$1" >/dev/null || die "cannot build kernel '$1'"
+	FR_PATCHED=$1 FR_APPEND=$2 FR_JOBS=2 \
+		FR_TIMEOUT_SCALE=$(awk -v f="$FR_TIMEOUT_SCALE" 'BEGIN { print 3 * f }') \
+		check_vm "${3:-}"
+}
+
+cmd_check_debug() {
+	trap summary EXIT
+	vm_prepare
+	check_kernel patched-debug 'page_poison=1 page_owner=on slub_debug=FZP'
+	check_kernel patched-kasan '' '^(KUnit|five hops|damaged|a restore that fails)'
+	exit 0
+}
+
 cmd_check() {
 	trap summary EXIT
 	cmd_build

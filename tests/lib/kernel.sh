@@ -4,11 +4,13 @@
 # all that goes into it, so that it is built once:
 #
 #   patched      host.config on linux-source with the series
+#   patched-*    the same with debug.config or kasan.config added, for check-debug
 #   guest        guest.config on pristine linux-source, for the guests (L2)
 #   stock-6.12   the distribution's cloud kernels, unpacked and never installed
 #   stock-6.1
 #
-# With FR_PATCHED=FILE in the environment, the VM tests use that bzImage as 'patched'.
+# With FR_PATCHED in the environment, the VM tests use that bzImage, or the kernel of
+# that name, as 'patched'.
 #
 # Each folder holds vmlinuz, release, config and, for the stock kernels, modules/
 # with the few modules that L1 needs, and modules/order.
@@ -26,9 +28,11 @@ series_patches() {
 }
 
 kernel_config() {
+	local config=$FR_TESTS/vm/config
 	case $1 in
-	patched) echo "$FR_TESTS/vm/config/host.config" ;;
-	*) echo "$FR_TESTS/vm/config/$1.config" ;;
+	patched) cat "$config/host.config" ;;
+	patched-*) cat "$config/host.config" "$config/${1#patched-}.config" ;;
+	*) cat "$config/$1.config" ;;
 	esac
 }
 
@@ -61,7 +65,7 @@ kernel_dir() {
 		key=$({
 			source_version
 			[ "$1" = guest ] || series_patches | xargs -r cat --
-			cat "$(kernel_config "$1")"
+			kernel_config "$1"
 			gcc --version | head -n 1
 		} | sha)
 		;;
@@ -86,9 +90,8 @@ source_tree() {
 
 # Sources and objects lie at the same place for each build, or ccache would miss.
 kernel_build() {
-	local name=$1 dir=$2 work=$FR_CACHE/build/$1 tree config pristine
+	local name=$1 dir=$2 work=$FR_CACHE/build/$1 tree pristine
 	local start=$SECONDS
-	config=$(kernel_config "$name")
 	tree=$work/linux
 	pristine=$(locked source source_tree)
 	rm -rf "$work"
@@ -103,7 +106,8 @@ kernel_build() {
 	local target=alldefconfig
 	[ "$name" != guest ] || target=allnoconfig
 	note "building kernel '$name' (log: $FR_CACHE/log/kernel-$name)"
-	KCONFIG_ALLCONFIG=$config logged "$FR_CACHE/log/kernel-$name-config" \
+	kernel_config "$name" >"$work/config"
+	KCONFIG_ALLCONFIG=$work/config logged "$FR_CACHE/log/kernel-$name-config" \
 		make -C "$tree" O="$work/obj" CC='ccache gcc' "$target"
 	logged "$FR_CACHE/log/kernel-$name" \
 		make -C "$tree" O="$work/obj" CC='ccache gcc' -j"$FR_JOBS" bzImage

@@ -15,7 +15,7 @@
 #   --add FILE[=PATH]    add a file or folder as /payload/PATH (default bin/FILE);
 #                        libraries of programs come along
 #   --mem SIZE --smp N   default 4G, 2 (with --guest on TCG: 1)
-#   --append ARGS        to the kernel command line
+#   --append ARGS        to the kernel command line, with those in FR_APPEND
 #   --qemu ARG           one more argument for QEMU (repeatable)
 #   --limit SECONDS      default 120; multiplied by FR_TIMEOUT_SCALE
 #   --out DIR            logs: console, out, g0, g1; default: a new folder in
@@ -143,7 +143,7 @@ l1_run() {
 
 	local port args cmdline
 	cmdline="console=ttyS0 panic=-1 tsc_early_khz=$(l1_tsc_khz) fr.stage=1 fr.nonce=$nonce fr.test=$test"
-	cmdline+=" fr.scale=$(l1_scaled 1)${append:+ $append}"
+	cmdline+=" fr.scale=$(l1_scaled 1)${FR_APPEND:+ $FR_APPEND}${append:+ $append}"
 	# shellcheck disable=SC2054 # commas are QEMU's
 	args=(qemu-system-x86_64 "${accel[@]}"
 		-M q35,memory-backend=m -object "memory-backend-ram,id=m,size=$mem,reserve=off"
