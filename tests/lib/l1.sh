@@ -15,6 +15,7 @@
 #   --add FILE[=PATH]    add a file or folder as /payload/PATH (default bin/FILE);
 #                        libraries of programs come along
 #   --mem SIZE --smp N   default 4G, 2 (with --guest on TCG: 1)
+#   --nodes N            NUMA nodes that share memory and vCPUs evenly; default 1
 #   --append ARGS        to the kernel command line, with those in FR_APPEND
 #   --qemu ARG           one more argument for QEMU (repeatable)
 #   --limit SECONDS      default 120; multiplied by FR_TIMEOUT_SCALE
@@ -77,7 +78,7 @@ l1_add_file() {
 
 l1_run() {
 	local kernel=stock-6.12 mem=4G limit=120
-	local narrate='' initrd='' smp='' append='' out='' follow='' script='' allow='' next='' guest=''
+	local narrate='' initrd='' smp='' nodes=1 append='' out='' follow='' script='' allow='' next='' guest=''
 	local also=() add=() extra=() tmp
 	while [ $# -gt 0 ]; do
 		case $1 in
@@ -91,6 +92,7 @@ l1_run() {
 		--add) add+=("$2") ;;
 		--mem) mem=$2 ;;
 		--smp) smp=$2 ;;
+		--nodes) nodes=$2 ;;
 		--append) append=$2 ;;
 		--qemu) extra+=("$2") ;;
 		--limit) limit=$2 ;;
@@ -141,13 +143,20 @@ l1_run() {
 	cp -rL "$tmp/payload" "$tmp/files"
 	mkfs.erofs --quiet "$out/payload.erofs" "$tmp/files" >/dev/null || die "mkfs.erofs failed"
 
+	local n memory=(-M "q35,memory-backend=m0")
+	[ "$nodes" = 1 ] || memory=(-M q35)
+	for ((n = 0; n < nodes; n++)); do
+		memory+=(-object "memory-backend-ram,id=m$n,size=$(($(numfmt --from=iec "$mem") / nodes)),reserve=off")
+		[ "$nodes" = 1 ] ||
+			memory+=(-numa "node,nodeid=$n,memdev=m$n,cpus=$((n * smp / nodes))-$(((n + 1) * smp / nodes - 1))")
+	done
+
 	local port args cmdline
 	cmdline="console=ttyS0 panic=-1 tsc_early_khz=$(l1_tsc_khz) fr.stage=1 fr.nonce=$nonce fr.test=$test"
 	cmdline+=" fr.scale=$(l1_scaled 1)${FR_APPEND:+ $FR_APPEND}${append:+ $append}"
 	# shellcheck disable=SC2054 # commas are QEMU's
-	args=(qemu-system-x86_64 "${accel[@]}"
-		-M q35,memory-backend=m -object "memory-backend-ram,id=m,size=$mem,reserve=off"
-		-m "$mem" -smp "$smp" -nodefaults -no-user-config -display none -no-reboot
+	args=(qemu-system-x86_64 "${accel[@]}" "${memory[@]}" -m "$mem" -smp "$smp,sockets=$nodes"
+		-nodefaults -no-user-config -display none -no-reboot
 		-kernel "$(realpath "$tmp/kernel/boot.vmlinuz")"
 		-initrd "${initrd:-$(realpath "$tmp/kernel/boot.initrd")}" -append "$cmdline"
 		-serial chardev:console -serial chardev:out

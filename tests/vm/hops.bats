@@ -32,6 +32,10 @@ load helper
 	vm five-hops --kernel patched --limit 240
 }
 
+@test "five hops on two NUMA nodes with two vCPUs each" {
+	vm five-hops --kernel patched --nodes 2 --smp 4 --limit 240
+}
+
 @test "most of RAM is kept: not there at boot, but in all sizes" {
 	vm most-kept --kernel patched --limit 120
 }
