@@ -64,9 +64,12 @@ static size_t pages_of(uint64_t bytes)
 
 /* ------------------------------------------------------------- overcommit */
 
-static int read_counter(const struct fr_ctx *ctx, const char *name, uint64_t *ret_v)
+static int read_counter_of(const struct fr_ctx *ctx, unsigned int page_shift, const char *name,
+			   uint64_t *ret_v)
 {
-	_cleanup_free_ char *path = fr_path(ctx, HSTATE "%s", name), *text = NULL;
+	_cleanup_free_ char *path = fr_path(ctx, "/sys/kernel/mm/hugepages/hugepages-%llukB/%s",
+					    1ULL << (page_shift - 10), name);
+	_cleanup_free_ char *text = NULL;
 	size_t bytes;
 	int r;
 
@@ -74,6 +77,30 @@ static int read_counter(const struct fr_ctx *ctx, const char *name, uint64_t *re
 	if (r < 0)
 		return r;
 	*ret_v = strtoull(text, NULL, 10);
+	return 0;
+}
+
+static int read_counter(const struct fr_ctx *ctx, const char *name, uint64_t *ret_v)
+{
+	return read_counter_of(ctx, HUGE_SHIFT, name, ret_v);
+}
+
+int fr_hugepages_available(const struct fr_ctx *ctx, unsigned int page_shift, uint64_t *ret_pages)
+{
+	uint64_t nr_free, reserved, overcommit, surplus;
+	int r;
+
+	r = read_counter_of(ctx, page_shift, "free_hugepages", &nr_free);
+	if (!r)
+		r = read_counter_of(ctx, page_shift, "resv_hugepages", &reserved);
+	if (!r)
+		r = read_counter_of(ctx, page_shift, "nr_overcommit_hugepages", &overcommit);
+	if (!r)
+		r = read_counter_of(ctx, page_shift, "surplus_hugepages", &surplus);
+	if (r)
+		return r;
+	*ret_pages = (nr_free > reserved ? nr_free - reserved : 0) +
+		     (overcommit > surplus ? overcommit - surplus : 0);
 	return 0;
 }
 

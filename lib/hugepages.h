@@ -36,4 +36,7 @@ void fr_hugepages_put(const struct fr_ctx *ctx, struct fr_hugepages *huge);
 /* The file that the pages belong to: whoever has it open too keeps them; @huge's own. */
 int fr_hugepages_fd(const struct fr_hugepages *huge);
 
+/* How many huge pages of 1 << @page_shift bytes a new mapping can reserve; or -errno. */
+int fr_hugepages_available(const struct fr_ctx *ctx, unsigned int page_shift, uint64_t *ret_pages);
+
 #endif /* FR_HUGEPAGES_H */

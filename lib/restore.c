@@ -24,8 +24,10 @@
 
 #include "collect.h"
 #include "host.h"
+#include "hugepages.h"
 #include "kernel.h"
 #include "parallel.h"
+#include "ramap.h"
 #include "util.h"
 #include "vm.h"
 
@@ -350,6 +352,26 @@ static bool is_unfinished(const struct restore *s, const struct fr_region *g)
 	       (uint64_t)st.st_size == g->size_bytes && st.st_size;
 }
 
+/*
+ * What a hugetlbfs file has no pages for is not kept, and a VMM that maps the file reserves
+ * pages for it: from the pool, which starts empty in each kernel.
+ */
+static void warn_of_holes(const struct restore *s, const struct fr_region *g)
+{
+	uint64_t pages, available;
+
+	if (g->kind != FR_KIND_HUGETLB)
+		return;
+	pages = (g->size_bytes + (1ULL << g->page_shift) - 1) >> g->page_shift;
+	pages -= fr_extents_pages(&g->extents) >> (g->page_shift - FR_PAGE_SHIFT);
+	if (fr_hugepages_available(s->ctx, g->page_shift, &available) || pages <= available)
+		return;
+	fr_log(s->ctx, FR_LOG_WARN,
+	       "region %s: %" PRIu64 " of its huge pages of %llu KiB were never used, and the pool "
+	       "has %" PRIu64 " to spare for them: raise vm.nr_hugepages",
+	       g->name, pages, 1ULL << (g->page_shift - 10), available);
+}
+
 static int restore_item(struct restore *s, struct item *item)
 {
 	const struct fr_region *g = item->region;
@@ -375,8 +397,10 @@ static int restore_one(void *data, size_t i, struct fr_error *e)
 
 	(void)e;
 	item->usable = !restore_item(s, item);
-	if (item->usable && item->state == FR_STATE_KEPT)
+	if (item->usable && item->state == FR_STATE_KEPT) {
 		fr_log(s->ctx, FR_LOG_STEP, "region %s: restored", item->region->name);
+		warn_of_holes(s, item->region);
+	}
 	return 0;
 }
 

@@ -16,9 +16,11 @@
 #include <xxhash.h>
 
 #include "fake-root.h"
+#include "hugepages.h"
 #include "kernel.h"
 #include "ramap.h"
 #include "test.h"
+#include "util.h"
 
 #define SIZE 10000
 
@@ -310,6 +312,34 @@ static void unknown_names(void **state)
 	assert_int_equal(script.restores, 0);
 }
 
+/* Pages that new mappings can have: free and not reserved, or surplus within the limit. */
+static void room_for_holes(void **state)
+{
+	static const struct {
+		const char *text[4]; /* free, reserved, limit of surplus, surplus */
+		uint64_t pages;
+	} cases[] = {
+		{{"10", "3", "0", "0"}, 7}, {{"10", "3", "0", "8"}, 7}, {{"3", "10", "0", "0"}, 0},
+		{{"0", "0", "9", "4"}, 5},  {{"10", "3", "9", "4"}, 12}};
+	static const char *const counters[] = {"free", "resv", "nr_overcommit", "surplus"};
+	uint64_t pages;
+
+	(void)state;
+	assert_int_equal(fr_hugepages_available(&ctx, 30, &pages), -ENOENT);
+	for (size_t i = 0; i < FR_ARRAY_SIZE(cases); i++) {
+		for (size_t k = 0; k < FR_ARRAY_SIZE(counters); k++) {
+			char file[128];
+
+			snprintf(file, sizeof(file),
+				 "/sys/kernel/mm/hugepages/hugepages-1048576kB/%s_hugepages",
+				 counters[k]);
+			fake_root_text(&root, file, cases[i].text[k]);
+		}
+		assert_int_equal(fr_hugepages_available(&ctx, 30, &pages), 0);
+		assert_int_equal(pages, cases[i].pages);
+	}
+}
+
 static void unpatched_kernel(void **state)
 {
 	struct fr_error e;
@@ -348,6 +378,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(to_another_directory, make, drop),
 		cmocka_unit_test_setup_teardown(mismatch, make, drop),
 		cmocka_unit_test_setup_teardown(unknown_names, make, drop),
+		cmocka_unit_test_setup_teardown(room_for_holes, make, drop),
 		cmocka_unit_test_setup_teardown(unpatched_kernel, make, drop),
 		cmocka_unit_test_setup_teardown(release, make, drop),
 	};
