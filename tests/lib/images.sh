@@ -4,6 +4,7 @@
 #
 #   usr.erofs       /usr of L1: QEMU with its libraries and firmware, and a few tools;
 #                   not compressed, or QEMU would take seconds longer to start
+#   systemd.erofs   the same as a root with the distribution's systemd, for l1_run --systemd
 #   initrd of L1    busybox, the stock kernels' modules, vm/l1/init
 #   guest.cpio      L2's initramfs, with vm/guest/guest.c as its init
 #   payload.erofs   made for each run: the tool, kernels, the script (lib/l1.sh)
@@ -23,28 +24,84 @@ copy_below() {
 	to=$(realpath -s "$file")
 	[[ $to = /usr/* ]] || to=/usr$to
 	mkdir -p "$root$(dirname "$to")"
-	cp -L "$file" "$root$to"
+	cp -L --remove-destination "$file" "$root$to"
+}
+
+# What usr_root() makes is made of.
+usr_key() {
+	dpkg-query -W qemu-system-x86 seabios libc6 busybox-static socat jq kexec-tools
+	cat "${BASH_SOURCE[0]}"
+}
+
+usr_root() {
+	local root=$1 f
+	mkdir -p "$root/usr/lib64"
+	local files=("${FR_L1_PROGRAMS[@]}" /usr/lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so)
+	for f in "${files[@]}" $(libraries "${files[@]}"); do
+		copy_below "$root" "$f"
+	done
+	for f in "${FR_L1_FIRMWARE[@]}"; do
+		copy_below "$root" "/usr/share/$f"
+	done
 }
 
 usr_image() {
-	local key image tmp f
-	key=$({
-		dpkg-query -W qemu-system-x86 seabios libc6 busybox-static socat jq kexec-tools
-		cat "${BASH_SOURCE[0]}"
-	} | sha)
-	image=$FR_CACHE/images/usr-$key.erofs
+	local image tmp=$FR_CACHE/build/usr
+	image=$FR_CACHE/images/usr-$(usr_key | sha).erofs
 	if [ ! -e "$image" ]; then
-		tmp=$FR_CACHE/build/usr
 		rm -rf "$tmp"
-		mkdir -p "$tmp/usr/lib64" "$FR_CACHE/images"
-		local files=("${FR_L1_PROGRAMS[@]}" /usr/lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so)
-		for f in "${files[@]}" $(libraries "${files[@]}"); do
-			copy_below "$tmp" "$f"
-		done
-		for f in "${FR_L1_FIRMWARE[@]}"; do
-			copy_below "$tmp" "/usr/share/$f"
-		done
+		mkdir -p "$FR_CACHE/images"
+		usr_root "$tmp"
 		logged "$FR_CACHE/log/usr" mkfs.erofs "$image.new" "$tmp/usr"
+		mv "$image.new" "$image"
+		rm -rf "$tmp"
+	fi
+	echo "$image"
+}
+
+# What L1's root has from packages when systemd is its init. They are only unpacked:
+# what their scripts would set up is made here.
+FR_SYSTEMD_PACKAGES=(systemd-sysv udev bash coreutils util-linux base-files base-passwd)
+
+# Names and versions of those packages and all that they depend on.
+systemd_closure() {
+	apt-get -s -o Dir::State::status=/dev/null --no-install-recommends install "${FR_SYSTEMD_PACKAGES[@]}" |
+		sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/\1=\2/p'
+}
+
+systemd_root() {
+	local root=$1 debs=$2 f
+	mkdir -p "$root"/{usr/{bin,sbin,lib,lib64},etc,dev,proc,sys,run,tmp,var,mnt,payload} "$debs"
+	for f in bin sbin lib lib64; do
+		ln -s "usr/$f" "$root/$f"
+	done
+	(cd "$debs" && apt-get -q -o APT::Sandbox::User=root download "${@:3}")
+	for f in "$debs"/*.deb; do
+		dpkg-deb --fsys-tarfile "$f" | tar -x --keep-directory-symlink -C "$root"
+	done
+	rm -rf "${root:?}/usr/local"
+	ln -s /payload/local "$root/usr/local"
+	# empty: made for each boot, in /run
+	: >"$root/etc/machine-id"
+	cp "$root/usr/share/base-passwd/passwd.master" "$root/etc/passwd"
+	cp "$root/usr/share/base-passwd/group.master" "$root/etc/group"
+	echo "vm.nr_hugepages = 60" >"$root/etc/sysctl.d/hugepages.conf"
+	printf 'tmpfs /%s tmpfs defaults 0 0\n' var tmp mnt >"$root/etc/fstab"
+}
+
+systemd_image() {
+	local image closure tmp=$FR_CACHE/build/systemd
+	closure=$(systemd_closure)
+	[ -n "$closure" ] || die "systemd is not known to apt; run 'apt-get update' first"
+	image=$FR_CACHE/images/systemd-$({ echo "$closure" && usr_key; } | sha).erofs
+	if [ ! -e "$image" ]; then
+		rm -rf "$tmp"
+		mkdir -p "$FR_CACHE/images"
+		# shellcheck disable=SC2086 # one word a package
+		logged "$FR_CACHE/log/systemd" systemd_root "$tmp/root" "$tmp/debs" $closure
+		usr_root "$tmp/root"
+		cp /bin/busybox "$tmp/root/usr/bin/"
+		logged "$FR_CACHE/log/systemd" mkfs.erofs "$image.new" "$tmp/root"
 		mv "$image.new" "$image"
 		rm -rf "$tmp"
 	fi
@@ -109,7 +166,7 @@ guest_initrd() {
 }
 
 images_get_all() {
-	usr_image && l1_initrd "" && guest_initrd
+	usr_image && systemd_image && l1_initrd "" && guest_initrd
 }
 
 cmd_images() { locked images images_get_all; }

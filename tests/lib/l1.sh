@@ -11,6 +11,7 @@
 #   --initrd FILE        default: the initramfs of vm/l1/init, with that kernel's modules
 #   --next NAME|FILE     kernel for the jump, in L1: /payload/kernel/next.{vmlinuz,initrd}
 #   --also NAME          another kernel: /payload/kernel/NAME.{vmlinuz,initrd}
+#   --systemd            systemd is L1's init, with the units in /payload/local, and runs SCRIPT as a service
 #   --guest              add L2's kernel and initramfs: /payload/guest/{vmlinux,initrd}
 #   --add FILE[=PATH]    add a file or folder as /payload/PATH (default bin/FILE);
 #                        libraries of programs come along
@@ -78,7 +79,7 @@ l1_add_file() {
 
 l1_run() {
 	local kernel=stock-6.12 mem=4G limit=120
-	local narrate='' initrd='' smp='' nodes=1 append='' out='' follow='' script='' allow='' next='' guest=''
+	local systemd='' narrate='' initrd='' smp='' nodes=1 append='' out='' follow='' script='' allow='' next='' guest=''
 	local also=() add=() extra=() tmp
 	while [ $# -gt 0 ]; do
 		case $1 in
@@ -86,6 +87,7 @@ l1_run() {
 		--initrd) initrd=$2 ;;
 		--next) next=$2 ;;
 		--also) also+=("$2") ;;
+		--systemd) systemd=1; shift; continue ;;
 		--guest) guest=1; shift; continue ;;
 		--follow) follow=1; shift; continue ;;
 		--narrate) narrate=1; shift; continue ;;
@@ -137,6 +139,14 @@ l1_run() {
 		ln -s "$(kernel_get guest)/vmlinux" "$tmp/payload/guest/vmlinux"
 		ln -s "$(locked images guest_initrd)" "$tmp/payload/guest/initrd"
 	fi
+	local usr
+	if [ -n "$systemd" ]; then
+		usr=$(locked images systemd_image)
+		ln -s "$FR_TESTS/vm/l1/l1.service" "$tmp/payload/l1/"
+		append+=" fr.systemd systemd.setenv=LD_LIBRARY_PATH=/payload/lib systemd.getty_auto=no"
+	else
+		usr=$(locked images usr_image)
+	fi
 	for k in "${add[@]}"; do
 		l1_add_file "$k" "$tmp/payload"
 	done
@@ -160,7 +170,7 @@ l1_run() {
 		-kernel "$(realpath "$tmp/kernel/boot.vmlinuz")"
 		-initrd "${initrd:-$(realpath "$tmp/kernel/boot.initrd")}" -append "$cmdline"
 		-serial chardev:console -serial chardev:out
-		-drive "file=$(locked images usr_image),if=none,format=raw,readonly=on,id=d0"
+		-drive "file=$usr,if=none,format=raw,readonly=on,id=d0"
 		-device virtio-blk-pci,drive=d0
 		-drive "file=$out/payload.erofs,if=none,format=raw,readonly=on,id=d1"
 		-device virtio-blk-pci,drive=d1

@@ -49,3 +49,11 @@ load helper
 	vm unpatched --guest --kernel patched --also stock-6.12 --limit 240
 	guest_lived g0
 }
+
+@test "systemd's units: services stop, the jump, files and the guest come back, twice" {
+	make -C "$FR_BUILD" install DESTDIR="$BATS_TEST_TMPDIR/install" >"$BATS_TEST_TMPDIR/install.log" 2>&1
+	vm systemd --systemd --guest --kernel stock-6.12 --limit 240 --add "$BATS_TEST_TMPDIR/install/usr/local=local"
+	guest_lived g0
+	# the script is an ordinary service
+	[ "$(grep -c 'FR: stopped in stage' "$L1_OUT/out")" = 2 ]
+}

@@ -72,6 +72,7 @@ memory_mounts() {
 
 # guest_start NAME FILE MIB [QEMU ARGUMENT]...: run L2 with its RAM in FILE.  Its
 # output goes to /run/NAME.log and, through L1's serial device, to the outer log.
+# guest_run: how to start it (default: setsid)
 guest_start() {
 	g=$1 file=$2 mib=$3
 	shift 3
@@ -80,7 +81,8 @@ guest_start() {
 		[ ! -e /dev/kvm ] || guest_accel=kvm guest_cpu=host
 	fi
 	say "guest $g runs on $guest_accel"
-	setsid qemu-system-x86_64 -name "$g" -accel "$guest_accel" -cpu "$guest_cpu" \
+	# shellcheck disable=SC2086 # words
+	${guest_run:-setsid} qemu-system-x86_64 -name "$g" -accel "$guest_accel" -cpu "$guest_cpu" \
 		-M q35,memory-backend=ram -m "${mib}M" -smp 1 \
 		-object "memory-backend-file,id=ram,size=${mib}M,mem-path=$file,share=on" \
 		-nodefaults -no-user-config -display none \
