@@ -20,8 +20,8 @@
 #   --append ARGS        to the kernel command line, with those in FR_APPEND
 #   --qemu ARG           one more argument for QEMU (repeatable)
 #   --limit SECONDS      default 120; multiplied by FR_TIMEOUT_SCALE
-#   --out DIR            logs: console, out, g0, g1; default: a new folder in
-#                        FR_OUT or the cache
+#   --out DIR            logs: console, out, g0, g1; hang, if the time limit hit: what the CPUs
+#                        did then; default: a new folder in FR_OUT or the cache
 #   --follow             print the logs as they come
 #   --narrate            print the lines of the script that start with "| " as they come
 #   --allow REGEX        kernel messages that are no failure
@@ -121,7 +121,7 @@ l1_run() {
 		out=$(mktemp -d "$FR_OUT/$test-XXXXXX")
 	fi
 	mkdir -p "$out"
-	rm -f "$out"/{console,out,g0,g1}{,.fifo}
+	rm -f "$out"/{console,out,g0,g1}{,.fifo} "$out/hang"
 
 	# the payload: links, which mkfs.erofs gets as files
 	tmp=$(mktemp -d)
@@ -176,6 +176,7 @@ l1_run() {
 		-device virtio-blk-pci,drive=d1
 		-device virtio-serial-pci
 		-device virtserialport,chardev=g0,name=g0 -device virtserialport,chardev=g1,name=g1
+		-qmp "unix:$out/qmp,server=on,wait=off"
 		# a triple fault ends QEMU like an orderly reset would, but for what it says here
 		-d cpu_reset -D "$out/resets")
 	for port in console out g0 g1; do
@@ -197,25 +198,59 @@ l1_run() {
 		fi
 		pids+=($!)
 	done
-	local status=0
-	timeout --foreground -k 5 "$(l1_scaled "$limit")" "${args[@]}" </dev/null \
-		>"$out/qemu.log" 2>&1 3>&- || status=$?
+	local status=0 seconds qemu
+	seconds=$(l1_scaled "$limit")
+	# its own limit is for the case that nobody waits for it any more
+	timeout --foreground -k 5 $((seconds + 60)) "${args[@]}" </dev/null >"$out/qemu.log" 2>&1 3>&- &
+	qemu=$!
+	if timeout --foreground "$seconds" tail -f -s 0.1 --pid="$qemu" /dev/null 3>&-; then
+		wait "$qemu" || status=$?
+	else
+		status=124
+		l1_samples "$out" >"$out/hang"
+		kill "$qemu"
+		wait "$qemu"
+	fi
 	# a QEMU that failed to start leaves readers without a writer
 	for port in console out g0 g1; do
 		: <>"$out/$port.fifo"
 	done
 	wait "${pids[@]}"
-	rm -f "$out"/*.fifo "$out/payload.erofs"
+	rm -f "$out"/*.fifo "$out/payload.erofs" "$out/qmp"
 	rm -rf "$tmp"
 	L1_OUT=$out L1_NONCE=$nonce
 	export L1_OUT L1_NONCE L1_HUNG=
 	l1_verdict "$status" "$limit" "$allow" "$nonce" "$out"
 }
 
+# What L1 (with its logs in $1) is at: five looks, 200 ms apart, while it stands still.  A CPU that runs a
+# guest shows the guest's registers.  With --append nokaslr the kernel's System.map tells what is at RIP.
+l1_samples() {
+	local look
+	for look in 1 2 3 4 5; do
+		echo "--- look $look"
+		l1_monitor "$1" stop 'info registers -a' "x /8i \$pc" 'info lapic' cont |
+			sed '/^$/d; /^FP/d; /^[XYZ]MM/d'
+	done
+}
+
+# What L1 (with its logs in $1) answers to commands of QEMU's monitor.
+l1_monitor() {
+	local qmp=$1/qmp command
+	shift
+	{
+		echo '{"execute":"qmp_capabilities"}'
+		for command; do
+			echo '{"execute":"human-monitor-command","arguments":{"command-line":"'"$command"'"}}'
+		done
+		sleep 0.2
+	} | timeout 5 socat -t 0.2 - "UNIX-CONNECT:$qmp" | jq -r '.return | strings | gsub("\r"; "")'
+}
+
 l1_verdict() {
 	local status=$1 limit=$2 allow=$3 nonce=$4 out=$5 why=
-	if [ "$status" = 124 ] || [ "$status" = 137 ]; then
-		why="time limit of $(l1_scaled "$limit") s"
+	if [ "$status" = 124 ]; then
+		why="time limit of $(l1_scaled "$limit") s; what L1 did then: $out/hang"
 		L1_HUNG=1
 	elif [ "$status" != 0 ]; then
 		why="QEMU exited with status $status: $(tail -n 3 "$out/qemu.log")"
