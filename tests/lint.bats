@@ -7,7 +7,7 @@ setup() {
 }
 
 @test "shellcheck: tests, patches and CI" {
-	shellcheck tests/run tests/lib/l1 tests/lib/*.sh tests/vm/helper.bash \
+	shellcheck tests/run tests/lib/l1 tests/lib/*.sh tests/bench/*.sh tests/vm/helper.bash \
 		.ci/run kernel-patches/{apply,check,refresh}
 }
 

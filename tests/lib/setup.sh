@@ -14,6 +14,8 @@ FR_PACKAGES=(
 	# VMs
 	qemu-system-x86 busybox-static erofs-utils kexec-tools socat jq
 	bats parallel shellcheck
+	# plots of the benchmarks
+	gnuplot-nox
 )
 
 packages_missing() {
