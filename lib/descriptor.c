@@ -310,8 +310,8 @@ static int check_regions(const struct fr_descriptor *d, struct fr_error *e)
 }
 
 struct frame_run { /* sorted by the first member */
-	uint64_t start_pfn, end_pfn;
-	bool raw;
+	uint64_t start_pfn;
+	uint64_t end_pfn : 63, raw : 1;
 };
 
 /* All extents are disjoint, and those of files are RAM. */
@@ -320,7 +320,6 @@ static int check_frames(const struct fr_descriptor *d, struct fr_error *e)
 	_cleanup_(fr_ranges_clear) struct fr_ranges ram = {0};
 	_cleanup_free_ struct frame_run *runs = NULL;
 	size_t nr = 0, n = 0, at = 0;
-	bool sorted = true;
 
 	for (size_t i = 0; i < d->nr_regions; i++)
 		nr += d->regions[i].extents.nr;
@@ -335,11 +334,9 @@ static int check_frames(const struct fr_descriptor *d, struct fr_error *e)
 
 			runs[n] = (struct frame_run){x->start_pfn, x->start_pfn + x->nr_pages,
 						     r->kind == FR_KIND_RAW};
-			sorted &= !n || runs[n - 1].start_pfn <= runs[n].start_pfn;
 		}
 	}
-	if (!sorted)
-		fr_sort(runs, nr, sizeof(*runs));
+	fr_sort(runs, nr, sizeof(*runs));
 	for (size_t i = 0; i < nr; i++) {
 		uint64_t start = runs[i].start_pfn << FR_PAGE_SHIFT;
 		uint64_t end = runs[i].end_pfn << FR_PAGE_SHIFT;

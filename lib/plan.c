@@ -160,78 +160,104 @@ static int copy_regions(struct work *w)
 
 /* -------------------------------------------------------------------- kept memory */
 
+static int check_extent(struct work *w, const struct fr_region *g, uint64_t start, uint64_t end)
+{
+	bool raw = g->kind == FR_KIND_RAW;
+
+	if (start < REAL_LIMIT)
+		return refuse(
+			w,
+			"region %s: has memory below 1 MiB, which the next kernel needs to start its CPUs: move the file's pages (copy it), or keep another range",
+			g->name);
+	if (!raw && !fr_ranges_contain(&w->ram, start, end))
+		return refuse(
+			w,
+			"region %s: memory at 0x%" PRIx64
+			" is not RAM in the machine's map (added after boot?): offline that memory block, so that the file's pages move",
+			g->name, start);
+	if (raw && fr_ranges_touch(w->r->system_ram, start, end))
+		return refuse(w,
+			      "region %s: the running kernel uses 0x%" PRIx64 " to 0x%" PRIx64
+			      " as RAM: carve the range out with memmap= first",
+			      g->name, start, end);
+	return 0;
+}
+
+static int gather_region(struct work *w, const struct fr_region *g)
+{
+	struct fr_ranges *to = g->kind == FR_KIND_RAW ? &w->raw : &w->kept;
+
+	for (size_t i = 0; i < g->extents.nr; i++) {
+		const struct fr_extent *x = &g->extents.v[i];
+		uint64_t start = x->start_pfn << FR_PAGE_SHIFT, bytes;
+		int err;
+
+		if (!x->nr_pages || x->start_pfn >= FR_PHYS_LIMIT >> FR_PAGE_SHIFT ||
+		    x->nr_pages > (FR_PHYS_LIMIT >> FR_PAGE_SHIFT) - x->start_pfn)
+			return refuse(w, "region %s: extent %zu is no physical memory", g->name, i);
+		bytes = x->nr_pages << FR_PAGE_SHIFT;
+		err = check_extent(w, g, start, start + bytes);
+		if (err)
+			return err;
+		if (fr_ranges_add(to, start, start + bytes))
+			return no_memory(w);
+		w->p->kept_bytes += bytes;
+	}
+	return 0;
+}
+
 struct owned { /* sorted by the first member */
 	uint64_t start, end;
 	const struct fr_region *region;
 };
 
-static int check_extent(struct work *w, const struct owned *o)
-{
-	bool raw = o->region->kind == FR_KIND_RAW;
-
-	if (o->start < REAL_LIMIT)
-		return refuse(
-			w,
-			"region %s: has memory below 1 MiB, which the next kernel needs to start its CPUs: move the file's pages (copy it), or keep another range",
-			o->region->name);
-	if (!raw && !fr_ranges_contain(&w->ram, o->start, o->end))
-		return refuse(
-			w,
-			"region %s: memory at 0x%" PRIx64
-			" is not RAM in the machine's map (added after boot?): offline that memory block, so that the file's pages move",
-			o->region->name, o->start);
-	if (raw && fr_ranges_touch(w->r->system_ram, o->start, o->end))
-		return refuse(w,
-			      "region %s: the running kernel uses 0x%" PRIx64 " to 0x%" PRIx64
-			      " as RAM: carve the range out with memmap= first",
-			      o->region->name, o->start, o->end);
-	return 0;
-}
-
-/* Sort all extents; they are disjoint, and where they may be. */
-static int gather_kept(struct work *w)
+/* Some extents overlap: say which. */
+static int refuse_overlap(struct work *w)
 {
 	_cleanup_free_ struct owned *v = NULL;
-	size_t nr = 0, n = 0;
+	size_t nr = 0;
 
 	for (size_t i = 0; i < w->r->nr_regions; i++)
 		nr += w->r->regions[i].extents.nr;
-	v = malloc((nr + 1) * sizeof(*v));
+	v = malloc(nr * sizeof(*v));
 	if (!v)
 		return no_memory(w);
+	nr = 0;
 	for (size_t i = 0; i < w->r->nr_regions; i++) {
 		const struct fr_region *g = &w->r->regions[i];
 
-		for (size_t j = 0; j < g->extents.nr; j++) {
-			const struct fr_extent *x = &g->extents.v[j];
-
-			if (!x->nr_pages || x->start_pfn >= FR_PHYS_LIMIT >> FR_PAGE_SHIFT ||
-			    x->nr_pages > (FR_PHYS_LIMIT >> FR_PAGE_SHIFT) - x->start_pfn)
-				return refuse(w, "region %s: extent %zu is no physical memory",
-					      g->name, j);
-			v[n++] = (struct owned){x->start_pfn << FR_PAGE_SHIFT,
-						(x->start_pfn + x->nr_pages) << FR_PAGE_SHIFT, g};
-		}
+		for (const struct fr_extent *x = g->extents.v; x < g->extents.v + g->extents.nr;
+		     x++)
+			v[nr++] = (struct owned){x->start_pfn << FR_PAGE_SHIFT,
+						 (x->start_pfn + x->nr_pages) << FR_PAGE_SHIFT, g};
 	}
 	fr_sort(v, nr, sizeof(*v));
-	for (size_t i = 0; i < nr; i++) {
-		bool raw = v[i].region->kind == FR_KIND_RAW;
-		int err;
-
-		if (i && v[i].start < v[i - 1].end)
+	for (size_t i = 1; i < nr; i++)
+		if (v[i].start < v[i - 1].end)
 			return refuse(w,
 				      "regions %s and %s: both have memory at 0x%" PRIx64
 				      ": keep each file once",
 				      v[i - 1].region->name, v[i].region->name, v[i].start);
-		err = check_extent(w, &v[i]);
+	return refuse(w, "plan: extents overlap");
+}
+
+/* All extents are disjoint, or their union would be smaller, and where they may be. */
+static int gather_kept(struct work *w)
+{
+	_cleanup_(fr_ranges_clear) struct fr_ranges both = {0};
+
+	for (size_t i = 0; i < w->r->nr_regions; i++) {
+		int err = gather_region(w, &w->r->regions[i]);
+
 		if (err)
 			return err;
-		if (fr_ranges_add(raw ? &w->raw : &w->kept, v[i].start, v[i].end))
-			return no_memory(w);
-		w->p->kept_bytes += v[i].end - v[i].start;
 	}
 	fr_ranges_normalise(&w->kept);
 	fr_ranges_normalise(&w->raw);
+	if (fr_ranges_intersect(&w->kept, &w->raw, &both))
+		return no_memory(w);
+	if (both.nr || fr_ranges_bytes(&w->kept) + fr_ranges_bytes(&w->raw) != w->p->kept_bytes)
+		return refuse_overlap(w);
 	return 0;
 }
 

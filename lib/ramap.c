@@ -8,12 +8,16 @@
 
 int fr_ranges_add(struct fr_ranges *r, uint64_t start, uint64_t end)
 {
-	struct fr_range *v;
+	struct fr_range *last = r->nr ? &r->v[r->nr - 1] : NULL, *v;
 
 	if (start > end)
 		return -EINVAL;
 	if (start == end)
 		return 0;
+	if (last && last->start <= start && start <= last->end) {
+		last->end = fr_max_u64(last->end, end);
+		return 0;
+	}
 	v = fr_array_reserve(r->v, &r->cap, r->nr + 1, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
@@ -24,14 +28,11 @@ int fr_ranges_add(struct fr_ranges *r, uint64_t start, uint64_t end)
 
 void fr_ranges_normalise(struct fr_ranges *r)
 {
-	size_t kept = 0, sorted = 1;
+	size_t kept = 0;
 
 	if (!r->nr)
 		return;
-	while (sorted < r->nr && r->v[sorted - 1].start <= r->v[sorted].start)
-		sorted++;
-	if (sorted < r->nr)
-		fr_sort(r->v, r->nr, sizeof(*r->v));
+	fr_sort(r->v, r->nr, sizeof(*r->v));
 	for (size_t i = 1; i < r->nr; i++) {
 		if (r->v[i].start <= r->v[kept].end)
 			r->v[kept].end = fr_max_u64(r->v[kept].end, r->v[i].end);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * extents NUMBER: what so many extents cost load and exec, in milliseconds of one run, as one
- * JSON object.  Two regions' pages alternate with foreign ones, so that no extents
+ * extents NUMBER: what so many extents cost load, exec and restore, in milliseconds of one run,
+ * as one JSON object.  Two regions' pages alternate with foreign ones, so that no extents
  * merge, file offsets differ from the order of frames, and every section is mixed.
  */
 #include "config.h"
@@ -46,6 +46,23 @@ static void keep_pages(struct fr_region *regions, uint64_t nr)
 	}
 }
 
+/* Every frame is looked up where load looks when it places things: hidden, and not clean. */
+static void look_up(const struct fr_descriptor *d, const struct fr_plan *p)
+{
+	for (size_t i = 0; i < d->nr_regions; i++) {
+		const struct fr_extents *x = &d->regions[i].extents;
+
+		for (size_t j = 0; j < x->nr; j++) {
+			uint64_t start = x->v[j].start_pfn << FR_PAGE_SHIFT;
+			uint64_t end = start + (x->v[j].nr_pages << FR_PAGE_SHIFT);
+
+			if (!fr_ranges_contain(&p->hidden, start, end) ||
+			    fr_ranges_touch(&p->clean, start, end))
+				must(-ERANGE, NULL, "look up");
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t nr = argc > 1 ? strtoull(argv[1], NULL, 10) : 1 << 20;
@@ -70,7 +87,7 @@ int main(int argc, char **argv)
 					  .nr_cpus = 4};
 	struct fr_error e = {0};
 	struct fr_plan *plan;
-	double t[5];
+	double t[6];
 	size_t bytes;
 	void *buf;
 
@@ -95,8 +112,12 @@ int main(int argc, char **argv)
 	t[3] = now_ms();
 	must(fr_descriptor_decode(buf, bytes, &back, &e), &e, "decode");
 	t[4] = now_ms();
+	look_up(back, plan);
+	t[5] = now_ms();
 	printf("{\"extents\": %" PRIu64 ", \"survey_ms\": %.1f, \"plan_ms\": %.1f, "
-	       "\"encode_ms\": %.1f, \"validate_ms\": %.1f, \"all_ms\": %.1f, \"bytes\": %zu}\n",
-	       nr, t[1] - t[0], t[2] - t[1], t[3] - t[2], t[4] - t[3], t[4] - t[0], bytes);
+	       "\"encode_ms\": %.1f, \"validate_ms\": %.1f, \"look_up_ms\": %.1f, "
+	       "\"all_ms\": %.1f, \"bytes\": %zu}\n",
+	       nr, t[1] - t[0], t[2] - t[1], t[3] - t[2], t[4] - t[3], t[5] - t[4], t[5] - t[0],
+	       bytes);
 	return 0;
 }
