@@ -27,6 +27,7 @@
 
 #include "keep.h"
 #include "kernel.h"
+#include "parallel.h"
 #include "ramap.h"
 #include "util.h"
 
@@ -37,7 +38,10 @@
 #define UFFD_USER_MODE_ONLY 1
 #endif
 
-#define FRAMES_PER_READ 65536u
+#define FRAMES_PER_BATCH (1u << 20)
+/* A thread's share of a batch: of huge pages, each of which is a system call, fewer. */
+#define FRAMES_PER_CHUNK (1u << 14)
+#define HUGE_PER_CHUNK	 256u
 
 static int failed(const struct fr_keep *k, const char *what, int err, struct fr_error *e)
 {
@@ -146,30 +150,61 @@ static int frames_failed(const struct fr_keep *k, int err, struct fr_error *e)
 	return failed(k, "/proc/self/pagemap", err, e);
 }
 
+/* So many frames at a time: @nr of them from page @first on. */
+struct batch {
+	const struct fr_ctx *ctx;
+	const struct fr_keep *k;
+	uint64_t first;
+	size_t nr, per_chunk;
+	uint64_t *pfn;
+};
+
+static int read_chunk(void *data, size_t index, struct fr_error *e)
+{
+	struct batch *b = data;
+	size_t at = index * b->per_chunk;
+	int r;
+
+	r = fr_ops(b->ctx)->frames(b->ctx->ops_data,
+				   b->k->addr + (b->first + at) * b->k->page_bytes,
+				   b->k->page_bytes, fr_min_u64(b->nr - at, b->per_chunk),
+				   b->pfn + at);
+	return r ? frames_failed(b->k, -r, e) : 0;
+}
+
+static int append_batch(const struct batch *b, struct fr_extents *x, struct fr_error *e)
+{
+	uint64_t per_page = b->k->page_bytes / FR_PAGE_BYTES;
+
+	for (size_t i = 0; i < b->nr; i++)
+		if (b->pfn[i] != FR_PFN_NONE &&
+		    fr_extents_append(x, b->pfn[i], per_page, (b->first + i) * per_page))
+			return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+	return 0;
+}
+
 int fr_keep_read_extents(const struct fr_ctx *ctx, const struct fr_keep *k, struct fr_extents *ret,
 			 struct fr_error *e)
 {
-	uint64_t *pfn, done, total = k->map_bytes / k->page_bytes;
-	uint64_t per_page = k->page_bytes / FR_PAGE_BYTES;
+	uint64_t total = k->map_bytes / k->page_bytes;
+	struct batch b = {
+		.ctx = ctx,
+		.k = k,
+		.per_chunk = k->page_bytes == FR_PAGE_BYTES ? FRAMES_PER_CHUNK : HUGE_PER_CHUNK,
+	};
 	struct fr_extents x = {0};
-	size_t n;
 	int r = 0;
 
-	pfn = malloc(fr_min_u64(total, FRAMES_PER_READ) * sizeof(*pfn) + 1);
-	if (!pfn)
+	b.pfn = malloc(fr_min_u64(total, FRAMES_PER_BATCH) * sizeof(*b.pfn) + 1);
+	if (!b.pfn)
 		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
-	for (done = 0; !r && done < total; done += n) {
-		n = fr_min_u64(total - done, FRAMES_PER_READ);
-		r = fr_ops(ctx)->frames(ctx->ops_data, k->addr + done * k->page_bytes,
-					k->page_bytes, n, pfn);
-		if (r)
-			r = frames_failed(k, -r, e);
-		for (size_t i = 0; !r && i < n; i++)
-			if (pfn[i] != FR_PFN_NONE &&
-			    fr_extents_append(&x, pfn[i], per_page, (done + i) * per_page))
-				r = fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+	for (; !r && b.first < total; b.first += b.nr) {
+		b.nr = fr_min_u64(total - b.first, FRAMES_PER_BATCH);
+		r = fr_parallel(ctx, (b.nr + b.per_chunk - 1) / b.per_chunk, read_chunk, &b, e);
+		if (!r)
+			r = append_batch(&b, &x, e);
 	}
-	free(pfn);
+	free(b.pfn);
 	if (r) {
 		fr_extents_clear(&x);
 		return r;

@@ -15,3 +15,16 @@ bench_extents_1m() {
 	bench_result extents_1m_linear ms "4 times 256 Ki extents" "${quarter[*]}" \
 		"native, $(bench_machine)" "${whole[@]}"
 }
+
+# The survey of 8 GiB on 2 MiB pages.
+bench_survey_2m() {
+	logged "$FR_CACHE/log/bench" make -C "$FR_BUILD" tests/bench/survey
+	bench_l1 --kernel patched --smp 4 --mem 10G --limit 240 --append "fr.pages=4096 fr.runs=$1" \
+		--add "$FR_BUILD/tests/bench/survey" "$FR_TESTS/bench/l1/survey.sh"
+	# shellcheck disable=SC2046 # a number a word
+	bench_result survey_2m ms "every 4 KiB read from pagemap" "$(bench_values peer_us | to_ms)" \
+		"8 GiB of hugetlbfs, page tables filled, 4 vCPUs, $(bench_machine)" $(bench_values ours_us | to_ms)
+}
+
+# Microseconds, one a line, to one word of milliseconds.
+to_ms() { awk '{ printf "%s%.3f", NR > 1 ? " " : "", $1 / 1000 }'; }
