@@ -39,9 +39,9 @@
 #endif
 
 #define FRAMES_PER_BATCH (1u << 20)
-/* A thread's share of a batch: of huge pages, each of which is a system call, fewer. */
-#define FRAMES_PER_CHUNK (1u << 14)
-#define HUGE_PER_CHUNK	 256u
+/* A thread's share of a batch: what is worth starting one; of huge pages a system call finds two. */
+#define FRAMES_PER_CHUNK (1u << 17)
+#define HUGE_PER_CHUNK	 4096u
 
 static int failed(const struct fr_keep *k, const char *what, int err, struct fr_error *e)
 {
@@ -172,19 +172,10 @@ static int read_chunk(void *data, size_t index, struct fr_error *e)
 	return r ? frames_failed(b->k, -r, e) : 0;
 }
 
-static int append_batch(const struct batch *b, struct fr_extents *x, struct fr_error *e)
-{
-	uint64_t per_page = b->k->page_bytes / FR_PAGE_BYTES;
-
-	for (size_t i = 0; i < b->nr; i++)
-		if (b->pfn[i] != FR_PFN_NONE &&
-		    fr_extents_append(x, b->pfn[i], per_page, (b->first + i) * per_page))
-			return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
-	return 0;
-}
-
-int fr_keep_read_extents(const struct fr_ctx *ctx, const struct fr_keep *k, struct fr_extents *ret,
-			 struct fr_error *e)
+/* @fn gets batch after batch, in file order. */
+static int for_each_batch(const struct fr_ctx *ctx, const struct fr_keep *k,
+			  int (*fn)(void *data, const struct batch *b), void *data,
+			  struct fr_error *e)
 {
 	uint64_t total = k->map_bytes / k->page_bytes;
 	struct batch b = {
@@ -192,7 +183,6 @@ int fr_keep_read_extents(const struct fr_ctx *ctx, const struct fr_keep *k, stru
 		.k = k,
 		.per_chunk = k->page_bytes == FR_PAGE_BYTES ? FRAMES_PER_CHUNK : HUGE_PER_CHUNK,
 	};
-	struct fr_extents x = {0};
 	int r = 0;
 
 	b.pfn = malloc(fr_min_u64(total, FRAMES_PER_BATCH) * sizeof(*b.pfn) + 1);
@@ -201,16 +191,70 @@ int fr_keep_read_extents(const struct fr_ctx *ctx, const struct fr_keep *k, stru
 	for (; !r && b.first < total; b.first += b.nr) {
 		b.nr = fr_min_u64(total - b.first, FRAMES_PER_BATCH);
 		r = fr_parallel(ctx, (b.nr + b.per_chunk - 1) / b.per_chunk, read_chunk, &b, e);
-		if (!r)
-			r = append_batch(&b, &x, e);
+		if (!r && fn(data, &b))
+			r = fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
 	}
 	free(b.pfn);
+	return r;
+}
+
+static int append_batch(void *data, const struct batch *b)
+{
+	uint64_t per_page = b->k->page_bytes / FR_PAGE_BYTES;
+	int r = 0;
+
+	for (size_t i = 0; !r && i < b->nr; i++)
+		if (b->pfn[i] != FR_PFN_NONE)
+			r = fr_extents_append(data, b->pfn[i], per_page, (b->first + i) * per_page);
+	return r;
+}
+
+int fr_keep_read_extents(const struct fr_ctx *ctx, const struct fr_keep *k, struct fr_extents *ret,
+			 struct fr_error *e)
+{
+	struct fr_extents x = {0};
+	int r = for_each_batch(ctx, k, append_batch, &x, e);
+
 	if (r) {
 		fr_extents_clear(&x);
 		return r;
 	}
 	*ret = x;
 	return 0;
+}
+
+struct comparison {
+	size_t at; /* extent that has the next page, or comes after it */
+	bool equal;
+};
+
+static int compare_batch(void *data, const struct batch *b)
+{
+	const struct fr_extents *x = &b->k->region.extents;
+	uint64_t per_page = b->k->page_bytes / FR_PAGE_BYTES;
+	struct comparison *c = data;
+
+	for (size_t i = 0; i < b->nr; i++) {
+		uint64_t pgoff = (b->first + i) * per_page, pfn = FR_PFN_NONE;
+
+		while (c->at < x->nr && x->v[c->at].pgoff + x->v[c->at].nr_pages <= pgoff)
+			c->at++;
+		if (c->at < x->nr && x->v[c->at].pgoff <= pgoff)
+			pfn = x->v[c->at].start_pfn + (pgoff - x->v[c->at].pgoff);
+		c->equal &= pfn == b->pfn[i];
+	}
+	return 0;
+}
+
+int fr_keep_compare_extents(const struct fr_ctx *ctx, const struct fr_keep *k, bool *ret_equal,
+			    struct fr_error *e)
+{
+	struct comparison c = {.equal = true};
+	int r = for_each_batch(ctx, k, compare_batch, &c, e);
+
+	if (!r)
+		*ret_equal = c.equal;
+	return r;
 }
 
 /* --------------------------------------------------------------------------- opening */

@@ -31,5 +31,8 @@ int fr_keep_map_present(struct fr_keep *k, struct fr_error *e);
 /* Frames of the pages in the page table as extents. */
 int fr_keep_read_extents(const struct fr_ctx *ctx, const struct fr_keep *k, struct fr_extents *ret,
 			 struct fr_error *e);
+/* Are they still those of the region? */
+int fr_keep_compare_extents(const struct fr_ctx *ctx, const struct fr_keep *k, bool *ret_equal,
+			    struct fr_error *e);
 
 #endif /* FR_KEEP_H */

@@ -25,7 +25,6 @@
 /* Documentation/admin-guide/mm/pagemap.rst */
 #define PAGEMAP_PRESENT	 (1ull << 63)
 #define PAGEMAP_PFN_MASK ((1ull << 55) - 1)
-#define PAGEMAP_BATCH	 512u
 
 static int default_kexec_load(void *data, uint64_t entry, unsigned long nr_segments,
 			      const struct fr_kexec_segment *segments, unsigned long flags)
@@ -71,31 +70,57 @@ static ssize_t pread_retry(int fd, void *buf, size_t size, off_t at)
 	return n < 0 ? -errno : n;
 }
 
-/* Frames of @nr pages from @addr, at most PAGEMAP_BATCH entries of pagemap at a time. */
-static int read_frames(int fd, uintptr_t addr, size_t page_bytes, size_t nr, uint64_t *ret_pfns)
+static int read_pagemap(int fd, uintptr_t addr, uint64_t *entry, size_t nr)
 {
-	size_t per_read = page_bytes == FR_PAGE_BYTES ? PAGEMAP_BATCH : 1, done, n, i;
-	uint64_t entry[PAGEMAP_BATCH];
+	size_t done = 0, bytes = nr * sizeof(*entry);
 	ssize_t got;
 
-	for (done = 0; done < nr; done += n) {
-		n = nr - done < per_read ? nr - done : per_read;
-		got = pread_retry(
-			fd, entry, n * sizeof(*entry),
-			(off_t)((addr + done * page_bytes) / FR_PAGE_BYTES * sizeof(*entry)));
-		if (got < 0)
-			return (int)got;
-		n = (size_t)got / sizeof(*entry);
-		if (!n)
-			return -EFAULT;
-		for (i = 0; i < n; i++) {
-			if (!(entry[i] & PAGEMAP_PRESENT))
-				ret_pfns[done + i] = FR_PFN_NONE;
-			else if (!(ret_pfns[done + i] = entry[i] & PAGEMAP_PFN_MASK))
-				return -EPERM; /* no CAP_SYS_ADMIN: shown as zero */
-		}
+	while (done < bytes) {
+		got = pread_retry(fd, (char *)entry + done, bytes - done,
+				  (off_t)(addr / FR_PAGE_BYTES * sizeof(*entry) + done));
+		if (got <= 0)
+			return got ? (int)got : -EFAULT;
+		done += (size_t)got;
 	}
 	return 0;
+}
+
+/* The frame @back before the one of @entry. */
+static int frame_of(uint64_t entry, uint64_t back, uint64_t *ret_pfn)
+{
+	uint64_t pfn = entry & PAGEMAP_PFN_MASK;
+
+	if (entry & PAGEMAP_PRESENT && !pfn)
+		return -EPERM; /* no CAP_SYS_ADMIN: shown as zero */
+	*ret_pfn = entry & PAGEMAP_PRESENT ? pfn - back : FR_PFN_NONE;
+	return 0;
+}
+
+static int read_small(int fd, uintptr_t addr, size_t nr, uint64_t *ret_pfns)
+{
+	int r = read_pagemap(fd, addr, ret_pfns, nr);
+
+	for (size_t i = 0; !r && i < nr; i++)
+		r = frame_of(ret_pfns[i], 0, &ret_pfns[i]);
+	return r;
+}
+
+/* The last entry of one page and the first of the next one lie side by side. */
+static int read_huge(int fd, uintptr_t addr, size_t page_bytes, size_t nr, uint64_t *ret_pfns)
+{
+	uint64_t back = page_bytes / FR_PAGE_BYTES - 1, entry[2];
+	int r = 0;
+
+	for (size_t i = 0; !r && i < nr; i += 2) {
+		size_t n = nr - i < 2 ? 1 : 2;
+
+		r = read_pagemap(fd, addr + (i + 1) * page_bytes - FR_PAGE_BYTES, entry, n);
+		if (!r)
+			r = frame_of(entry[0], back, &ret_pfns[i]);
+		if (!r && n == 2)
+			r = frame_of(entry[1], 0, &ret_pfns[i + 1]);
+	}
+	return r;
 }
 
 static int default_frames(void *data, const void *addr, size_t page_bytes, size_t nr,
@@ -107,7 +132,10 @@ static int default_frames(void *data, const void *addr, size_t page_bytes, size_
 	fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	r = read_frames(fd, (uintptr_t)addr, page_bytes, nr, ret_pfns);
+	if (page_bytes == FR_PAGE_BYTES)
+		r = read_small(fd, (uintptr_t)addr, nr, ret_pfns);
+	else
+		r = read_huge(fd, (uintptr_t)addr, page_bytes, nr, ret_pfns);
 	close(fd);
 	return r;
 }

@@ -143,19 +143,6 @@ static int stale(const struct fr_keep *k, const char *what, struct fr_error *e)
 		       k->region.path, what);
 }
 
-static int compare_frames(const struct fr_ctx *ctx, const struct fr_keep *k, bool *ret_equal,
-			  struct fr_error *e)
-{
-	struct fr_extents x = {0};
-	int r = fr_keep_read_extents(ctx, k, &x, e);
-
-	if (r)
-		return r;
-	*ret_equal = fr_extents_equal(&x, &k->region.extents);
-	fr_extents_clear(&x);
-	return 0;
-}
-
 /*
  * A page that came is seen by the number of blocks, one that went or moved by the
  * page table.  Reclaim may have taken a pinned page out of the table: look again
@@ -189,11 +176,11 @@ static int check_pages(const struct fr_ctx *ctx, struct fr_keep *k, struct fr_er
 		if (r)
 			return r;
 	}
-	r = compare_frames(ctx, k, &equal, e);
+	r = fr_keep_compare_extents(ctx, k, &equal, e);
 	if (!r && !equal) {
 		r = fr_keep_map_present(k, e);
 		if (!r)
-			r = compare_frames(ctx, k, &equal, e);
+			r = fr_keep_compare_extents(ctx, k, &equal, e);
 	}
 	if (r)
 		return r;

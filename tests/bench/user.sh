@@ -16,15 +16,20 @@ bench_extents_1m() {
 		"native, $(bench_machine)" "${whole[@]}"
 }
 
-# The survey of 8 GiB on 2 MiB pages.
+# Microseconds, one a line, to milliseconds.
+to_ms() { awk '{ printf "%.3f\n", $1 / 1000 }'; }
+
+# The survey of 8 GiB on 2 MiB pages, against reading pagemap for every 4 KiB of it: in large
+# batches, and each for itself.
 bench_survey_2m() {
+	local conditions ours
 	logged "$FR_CACHE/log/bench" make -C "$FR_BUILD" tests/bench/survey
 	bench_l1 --kernel patched --smp 4 --mem 10G --limit 240 --append "fr.pages=4096 fr.runs=$1" \
 		--add "$FR_BUILD/tests/bench/survey" "$FR_TESTS/bench/l1/survey.sh"
-	# shellcheck disable=SC2046 # a number a word
-	bench_result survey_2m ms "every 4 KiB read from pagemap" "$(bench_values peer_us | to_ms)" \
-		"8 GiB of hugetlbfs, page tables filled, 4 vCPUs, $(bench_machine)" $(bench_values ours_us | to_ms)
+	mapfile -t ours < <(bench_values ours_us | to_ms)
+	conditions="8 GiB of hugetlbfs in the page table, TCG, 4 vCPUs, $(bench_machine)"
+	bench_result survey_2m ms "each 4 KiB, 64 Ki entries a read" \
+		"$(bench_values batch_us | to_ms | paste -sd ' ')" "$conditions" "${ours[@]}"
+	bench_result survey_2m_each ms "each 4 KiB, one entry a read (1/16 of it, times 16)" \
+		"$(bench_values each_us | to_ms | paste -sd ' ')" "$conditions" "${ours[@]}"
 }
-
-# Microseconds, one a line, to one word of milliseconds.
-to_ms() { awk '{ printf "%s%.3f", NR > 1 ? " " : "", $1 / 1000 }'; }
