@@ -11,9 +11,9 @@ bench_extents_1m() {
 		quarter+=("$("$program" $((1 << 18)) | jq '.all_ms * 4')")
 		whole+=("$("$program" $((1 << 20)) | jq .all_ms)")
 	done
-	bench_result extents_1m ms "the bar" 300 "native, $(bench_machine)" "${whole[@]}"
+	bench_result extents_1m ms "the bar" 300 "native, CPU time of one thread, $(bench_machine)" "${whole[@]}"
 	bench_result extents_1m_linear ms "4 times 256 Ki extents" "${quarter[*]}" \
-		"native, $(bench_machine)" "${whole[@]}"
+		"native, CPU time of one thread, $(bench_machine)" "${whole[@]}"
 }
 
 # Microseconds, one a line, to milliseconds.
