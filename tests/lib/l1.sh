@@ -126,7 +126,7 @@ l1_run() {
 	# the payload: links, which mkfs.erofs gets as files
 	tmp=$(mktemp -d)
 	mkdir -p "$tmp/payload/l1"
-	ln -s "$FR_TESTS"/vm/l1/{main,lib.sh} "$tmp/payload/l1/"
+	ln -s "$FR_TESTS"/vm/l1/{main,lib.sh,guest.sh} "$tmp/payload/l1/"
 	ln -s "$(realpath "$script")" "$tmp/payload/script"
 	l1_add_kernel "$kernel" "$tmp" boot || return 1
 	[ -z "$next" ] || l1_add_kernel "$next" "$tmp/payload" next || return 1

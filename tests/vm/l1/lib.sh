@@ -12,6 +12,9 @@ FR_TEST=$(arg test)
 FR_SCALE=$(arg scale)
 export FR_STAGE FR_NONCE FR_TEST FR_SCALE
 
+# shellcheck source=guest.sh
+. /payload/l1/guest.sh
+
 # To the log of the run, and to the kernel's, so that both can be read together.
 say() {
 	echo "FR: $*"
@@ -70,29 +73,11 @@ memory_mounts() {
 	[ "$(cat /proc/sys/vm/nr_hugepages)" -ge "${1:-0}" ] || fail "no $1 huge pages"
 }
 
-# guest_start NAME FILE MIB [QEMU ARGUMENT]...: run L2 with its RAM in FILE.  Its
-# output goes to /run/NAME.log and, through L1's serial device, to the outer log.
-# guest_run: how to start it (default: setsid)
+# guest_start NAME FILE MIB [QEMU ARGUMENT]...: run L2, see guest_exec.
 guest_start() {
-	g=$1 file=$2 mib=$3
-	shift 3
-	if [ -z "${guest_accel:-}" ]; then
-		guest_accel=tcg guest_cpu=max
-		[ ! -e /dev/kvm ] || guest_accel=kvm guest_cpu=host
-	fi
-	say "guest $g runs on $guest_accel"
-	# shellcheck disable=SC2086 # words
-	${guest_run:-setsid} qemu-system-x86_64 -name "$g" -accel "$guest_accel" -cpu "$guest_cpu" \
-		-M q35,memory-backend=ram -m "${mib}M" -smp 1 \
-		-object "memory-backend-file,id=ram,size=${mib}M,mem-path=$file,share=on" \
-		-nodefaults -no-user-config -display none \
-		-kernel /payload/guest/vmlinux -initrd /payload/guest/initrd \
-		-append "console=hvc0 quiet guest.name=$g guest.nonce=$FR_NONCE guest.busy=${guest_busy:-40}" \
-		-device virtio-serial-pci -device virtconsole,chardev=log \
-		-chardev "file,id=log,path=/dev/virtio-ports/$g,logfile=/run/$g.log" \
-		-qmp "unix:/run/$g.qmp,server=on,wait=off" "$@" \
-		</dev/null >"/run/$g.err" 2>&1 &
-	echo $! >"/run/$g.pid"
+	say "guest $1 starts"
+	guest_exec "$@" </dev/null >"/run/$1.err" 2>&1 &
+	echo $! >"/run/$1.pid"
 }
 
 # While one guest boots the others should stand still: it may starve on an emulated CPU.

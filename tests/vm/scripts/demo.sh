@@ -23,7 +23,7 @@ tell "The host runs $(uname -r), $(sed -n 's/MemTotal: *//p' /proc/meminfo) of R
 if [ "$FR_STAGE" = 1 ]; then
 	tell "This is a distribution's kernel, as it is. It starts a Linux guest with 1 GiB of RAM."
 	memory_mounts 600
-	guest_busy=80 guest_boots g0 /mnt/huge/g0 1024
+	guest_args=guest.busy=80 guest_boots g0 /mnt/huge/g0 1024
 	go_on
 fi
 must_equal status "$(status kernel_status)" accepted
