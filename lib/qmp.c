@@ -226,6 +226,12 @@ int fr_qmp_command(struct fr_qmp *q, const char *command, struct json_object *ar
 	return r;
 }
 
+void fr_qmp_wait(const struct fr_qmp *q, unsigned int ms)
+{
+	if (!q->have)
+		wait_for(q->fd, POLLIN, now_ms() + ms);
+}
+
 /* {"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 22}, ...}, ...}} */
 static int greet(struct fr_qmp *q, struct fr_error *e)
 {

@@ -34,6 +34,11 @@ int fr_qmp_attach(int fd, const char *path, unsigned int timeout_ms, struct fr_q
  */
 int fr_qmp_command(struct fr_qmp *q, const char *command, struct json_object *arguments, int fd,
 		   struct json_object **ret, struct fr_error *e);
+/*
+ * Wait until the VMM says something, or for @ms.  What it says is left to the next command: an
+ * event only tells that it is worthwhile to ask.
+ */
+void fr_qmp_wait(const struct fr_qmp *q, unsigned int ms);
 /* Whether any process listens on @path. */
 bool fr_qmp_listens(const char *path);
 /* Process that listens on the socket, and its "qemu" version as "7.2.22". */

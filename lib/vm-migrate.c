@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,9 +19,8 @@
 #include "util.h"
 #include "vm-private.h"
 
-#define STATE_BYTES   (64u << 20)
-#define POLL_FIRST_MS 1 /* between queries, doubled up to */
-#define POLL_LAST_MS  16
+#define STATE_BYTES (64u << 20)
+#define QUERY_MS    64 /* between queries, unless an event comes */
 
 int fr_vm_run_state(struct fr_qmp *qmp, char ret[32], struct fr_error *e)
 {
@@ -71,7 +69,7 @@ int fr_vm_wait_migration(struct fr_qmp *qmp, const char *name, unsigned int time
 			 char ret_status[32], struct fr_error *e)
 {
 	uint64_t deadline = now_ms() + timeout_ms;
-	int pause = POLL_FIRST_MS, r;
+	int r;
 
 	for (;;) {
 		r = fr_vm_migration_status(qmp, name, ret_status, e);
@@ -84,8 +82,7 @@ int fr_vm_wait_migration(struct fr_qmp *qmp, const char *name, unsigned int time
 			return fr_fail(e, FR_FAULT_VM, ETIMEDOUT,
 				       "VM %s: migration still \"%s\" after %u ms", name,
 				       ret_status, timeout_ms);
-		poll(NULL, 0, pause);
-		pause = pause < POLL_LAST_MS ? 2 * pause : POLL_LAST_MS;
+		fr_qmp_wait(qmp, QUERY_MS);
 	}
 }
 
@@ -139,6 +136,8 @@ int fr_vm_choose_capabilities(struct fr_qmp *qmp, struct json_object **ret_set,
 		state = want = fr_json_bool(c, "state");
 		if (!strcmp(capability, "x-ignore-shared"))
 			found = want = true;
+		/* MIGRATION events, for fr_vm_wait_migration() */
+		want |= !strcmp(capability, "events");
 		for (size_t j = 0; j < FR_ARRAY_SIZE(off); j++)
 			want &= strcmp(capability, off[j]) != 0;
 		if (want == state)

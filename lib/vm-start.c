@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -18,7 +19,8 @@
 #include "util.h"
 #include "vm-private.h"
 
-#define RETRY_MS       4 /* between attempts to connect */
+#define RETRY_MS       1  /* between attempts to connect to a socket that is there */
+#define LOOK_MS	       50 /* at whether the VMM still lives */
 #define LOG_TAIL_BYTES 300
 
 struct start {
@@ -28,6 +30,7 @@ struct start {
 	char **argv; /* rewritten */
 	char *log_path;
 	int log_fd;
+	int watch_fd; /* of the socket's directory, or -1 */
 	pid_t child;
 	bool has_run; /* or may have */
 	uint64_t deadline;
@@ -140,6 +143,40 @@ static int launch(struct start *s, struct fr_error *e)
 		     0;
 }
 
+/* Begin to watch for the socket, before somebody makes it. */
+static void watch(struct start *s)
+{
+	_cleanup_free_ char *dir = strdup(s->vm->qmp_path);
+	char *slash = dir ? strrchr(dir, '/') : NULL;
+
+	if (!slash)
+		return;
+	slash[slash == dir] = '\0';
+	s->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (s->watch_fd < 0 || inotify_add_watch(s->watch_fd, dir, IN_CREATE | IN_MOVED_TO) >= 0)
+		return;
+	close(s->watch_fd);
+	s->watch_fd = -1;
+}
+
+/*
+ * Until the next attempt makes sense.  Each one while QEMU starts costs QEMU time, on a host
+ * with one CPU the more; so they are made when the socket appears.
+ */
+static void pause_connecting(const struct start *s, int why)
+{
+	char events[4096];
+	struct pollfd p = {.fd = s->watch_fd, .events = POLLIN};
+
+	if (why == -ENOENT && s->watch_fd >= 0) {
+		if (poll(&p, 1, LOOK_MS) > 0)
+			while (read(s->watch_fd, events, sizeof(events)) > 0)
+				;
+		return;
+	}
+	poll(NULL, 0, RETRY_MS);
+}
+
 /* Connect as soon as it listens; the socket's owner must be our child. */
 static int connect_vmm(struct start *s, struct fr_error *e)
 {
@@ -164,7 +201,7 @@ static int connect_vmm(struct start *s, struct fr_error *e)
 		}
 		if (now_ms() >= s->deadline)
 			return fr_fail_context(e, "VM %s", vm->name);
-		poll(NULL, 0, RETRY_MS);
+		pause_connecting(s, r);
 	}
 }
 
@@ -275,17 +312,13 @@ static int run(struct start *s, struct fr_error *e)
 	struct fr_vm *vm = s->vm;
 	int r;
 
-	/* what was found here are this QEMU's defaults */
-	fr_qmp_command(vm->qmp, "migrate-set-capabilities", json_object_get(vm->old_capabilities),
-		       -1, NULL, NULL);
 	r = mark(s, e);
 	if (r) {
 		unmark(s);
 		return r;
 	}
-	if (!vm->was_running)
-		return 0;
-	r = fr_qmp_command(vm->qmp, "cont", NULL, -1, NULL, e);
+	if (vm->was_running)
+		r = fr_qmp_command(vm->qmp, "cont", NULL, -1, NULL, e);
 	if (r == -EREMOTEIO) { /* it said no; anything else may come too late */
 		unmark(s);
 		return r;
@@ -294,7 +327,11 @@ static int run(struct start *s, struct fr_error *e)
 	if (r)
 		return fr_fail_context(e, "VM %s: cont has no answer, so that it may have run",
 				       vm->name);
-	check_runs(s);
+	if (vm->was_running)
+		check_runs(s);
+	/* what was found here are this QEMU's defaults; not in the blackout */
+	fr_qmp_command(vm->qmp, "migrate-set-capabilities", json_object_get(vm->old_capabilities),
+		       -1, NULL, NULL);
 	return 0;
 }
 
@@ -312,6 +349,7 @@ int fr_vm_start(const struct fr_ctx *ctx, const struct fr_vm_restart *restart, s
 	struct start s = {.ctx = ctx,
 			  .restart = restart,
 			  .log_fd = -1,
+			  .watch_fd = -1,
 			  .deadline = now_ms() + restart->timeout_ms};
 	struct fr_error local = {0};
 	int r;
@@ -330,8 +368,10 @@ int fr_vm_start(const struct fr_ctx *ctx, const struct fr_vm_restart *restart, s
 	}
 	s.argv = fr_vm_argv_restart(s.vm->argv, s.vm->machine);
 	r = s.argv ? open_log(&s, e) : fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
-	if (!r)
+	if (!r) {
+		watch(&s);
 		r = launch(&s, e);
+	}
 	if (!r)
 		r = connect_vmm(&s, e);
 	if (!r) {
@@ -347,6 +387,8 @@ int fr_vm_start(const struct fr_ctx *ctx, const struct fr_vm_restart *restart, s
 		kill_vmm(&s);
 	if (s.log_fd >= 0)
 		close(s.log_fd);
+	if (s.watch_fd >= 0)
+		close(s.watch_fd);
 	fr_strv_free(s.argv);
 	free(s.log_path);
 	fr_vm_close(s.vm);

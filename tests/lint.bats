@@ -12,7 +12,7 @@ setup() {
 }
 
 @test "shellcheck: scripts that run in L1" {
-	shellcheck tests/vm/l1/{init,main,lib.sh}
+	shellcheck -x -P SCRIPTDIR tests/vm/l1/{init,main,*.sh} tests/bench/l1/*-init
 	# they are sourced, after lib.sh
 	shellcheck -s dash -e SC2154 tests/vm/scripts/*.sh tests/bench/l1/*.sh
 }

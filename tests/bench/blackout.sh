@@ -44,7 +44,7 @@ blackout_initrd() {
 # blackout_life HOW HOPS MIB: lines "HOW MS" for each hop of one L1; the peer's HOW are
 # "default" and "i".
 blackout_life() {
-	local how=$1 hops=$2 mib=$3 initrd carve=() append
+	local how=$1 hops=$2 mib=$3 initrd append
 	initrd=$(locked images blackout_initrd)
 	append="loglevel=5 vm_debug=- initcall_blacklist=debug_vm_pgtable fr.how=$how fr.hops=$hops"
 	# a raw one for the guest, a small one for its state; both survive a kexec
@@ -56,20 +56,46 @@ blackout_life() {
 	paste -d' ' <(sed -n 's/.*FR: HOP how=//p' "$L1_OUT/out") <(demo_silences)
 }
 
-bench_blackout() {
-	local hops=$((($1 + 1) / 2)) life what values=() peer
-	local -A ms=()
-	probe_speed
-	for life in "ours $hops" "peer $((2 * hops))" "ours $(($1 - hops))" "peer $((2 * ($1 - hops)))"; do
-		# shellcheck disable=SC2086 # two words
-		while read -r what peer; do
-			ms[$what]+="$peer "
-		done < <(blackout_life $life 1024)
+# blackout_lives LIFE...: each LIFE is "KEY HOW HOPS MIB"; prints "KEY-WHAT MS" for all hops.
+blackout_lives() {
+	local life key how hops mib
+	for life; do
+		read -r key how hops mib <<<"$life"
+		[ "$hops" = 0 ] || blackout_life "$how" "$hops" "$mib" | sed "s/^/$key-/" || return 1
 	done
-	read -ra values <<<"${ms[ours]:-}"
-	for what in default i; do
-		peer=$(tr ' ' '\n' <<<"${ms[$what]:-}" | grep . | median)
-		bench_result "blackout${what/default/}" ms "devdax carve-out, kexec-tools ${what/#i/-i}" "$peer" \
-			"$(bench_machine)" "${values[@]}"
+}
+
+# blackout_values KEY: the figures of that key, of the lines on standard input.
+blackout_values() {
+	sed -n "s/^$1 //p"
+}
+
+bench_blackout() {
+	local first=$((($1 + 1) / 2)) lines ours how
+	local rest=$(($1 - first))
+	probe_speed
+	lines=$(blackout_lives "a ours $first 1024" "a peer $((2 * first)) 1024" \
+		"a ours $rest 1024" "a peer $((2 * rest)) 1024") || return 1
+	mapfile -t ours < <(blackout_values a-ours <<<"$lines")
+	for how in default i; do
+		bench_result "blackout${how/#[^i]*/}" ms "devdax carve-out, kexec-tools ${how/#i/-i}" \
+			"$(blackout_values "a-$how" <<<"$lines" | median)" "$(bench_machine)" "${ours[@]}"
+	done
+}
+
+# Flat: the bigger guests against the one with 1 GiB.
+bench_blackout_size() {
+	local first=$((($1 + 1) / 2)) lives=() lines values hops gib
+	probe_speed
+	for hops in $first $(($1 - first)); do
+		for gib in 1 4 8; do
+			lives+=("$gib ours $hops $((gib * 1024))")
+		done
+	done
+	lines=$(blackout_lives "${lives[@]}") || return 1
+	for gib in 4 8; do
+		mapfile -t values < <(blackout_values "$gib-ours" <<<"$lines")
+		bench_result "blackout_size_${gib}g" ms "ours with 1 GiB" \
+			"$(blackout_values 1-ours <<<"$lines" | median)" "$(bench_machine)" "${values[@]}"
 	done
 }
