@@ -11,13 +11,13 @@ blackout_initrd() {
 	local tmp program image
 	local programs=("$FR_TOOL" "${FR_L1_PROGRAMS[@]}" /usr/lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so)
 	image=$FR_CACHE/images/blackout-$({
-		cat "$FR_TESTS/bench/l1/blackout-init" "$FR_TESTS/vm/l1/guest.sh" /bin/busybox "$FR_TOOL" \
+		cat "$FR_TESTS"/bench/l1/{blackout-init,fstab,fstab.later} "$FR_TESTS/vm/l1/guest.sh" /bin/busybox "$FR_TOOL" \
 			"${BASH_SOURCE[0]}" "$(kernel_get guest)/vmlinux" "$(guest_initrd)"
 		dpkg-query -W qemu-system-x86 seabios libc6 socat jq kexec-tools
 	} | sha).cpio
 	if [ ! -e "$image" ]; then
 		tmp=$(mktemp -d)
-		mkdir -p "$tmp"/{bin,dev,proc,sys,run,tmp,mnt/{huge,tmpfs},payload/{guest,l1}}
+		mkdir -p "$tmp"/{bin,dev,etc,proc,sys,run,tmp,mnt/{huge,tmpfs},payload/{guest,l1}}
 		for program in "${programs[@]}" $(libraries "${programs[@]}"); do
 			[ "$program" = "$FR_TOOL" ] || copy_below "$tmp" "$program"
 		done
@@ -32,6 +32,8 @@ blackout_initrd() {
 		done
 		install -s -m 755 "$FR_TOOL" "$tmp/bin/"
 		install -m 755 "$FR_TESTS/bench/l1/blackout-init" "$tmp/init"
+		cp "$FR_TESTS"/bench/l1/fstab{,.later} "$tmp/etc/"
+		ldconfig -r "$tmp" -C /etc/ld.so.cache 2>/dev/null
 		cp "$FR_TESTS/vm/l1/guest.sh" "$tmp/payload/l1/"
 		cp "$(kernel_get guest)/vmlinux" "$tmp/payload/guest/"
 		cp "$(guest_initrd)" "$tmp/payload/guest/initrd"
