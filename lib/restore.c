@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/magic.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +38,9 @@
 struct item { /* a region that was asked for */
 	const struct fr_region *region;
 	enum fr_region_state state; /* before */
-	bool usable;		    /* restored, by this call or before */
+	bool queued;
+	bool done;   /* by this call, for good or bad */
+	bool usable; /* restored, by this call or before */
 	struct fr_error error;
 };
 
@@ -48,6 +51,13 @@ struct guest {
 	const struct fr_blob *state;
 	char **regions;
 	size_t nr_regions;
+	int r; /* of starting it */
+	struct fr_error error;
+};
+
+struct job { /* either a region to restore or a guest to start */
+	struct item *item;
+	struct guest *guest;
 };
 
 struct restore {
@@ -59,6 +69,10 @@ struct restore {
 	size_t nr_items;
 	struct guest *guests;
 	size_t nr_guests;
+	struct job *jobs;
+	size_t nr_jobs;
+	pthread_mutex_t lock; /* of item.done */
+	pthread_cond_t item_done;
 	atomic_flag vmm_up;
 	atomic_size_t started;
 };
@@ -389,19 +403,19 @@ static int restore_item(struct restore *s, struct item *item)
 	return r ? ioctl_failed(g, "", -r, &item->error) : 0;
 }
 
-/* A region that fails does not keep the others from being tried. */
-static int restore_one(void *data, size_t i, struct fr_error *e)
+static void restore_one(struct restore *s, struct item *item)
 {
-	struct restore *s = data;
-	struct item *item = &s->items[i];
+	bool usable = !restore_item(s, item);
 
-	(void)e;
-	item->usable = !restore_item(s, item);
-	if (item->usable && item->state == FR_STATE_KEPT) {
+	if (usable && item->state == FR_STATE_KEPT) {
 		fr_log(s->ctx, FR_LOG_STEP, "region %s: restored", item->region->name);
 		warn_of_holes(s, item->region);
 	}
-	return 0;
+	pthread_mutex_lock(&s->lock);
+	item->usable = usable;
+	item->done = true;
+	pthread_cond_broadcast(&s->item_done);
+	pthread_mutex_unlock(&s->lock);
 }
 
 /* ------------------------------------------------------------------------------ guests */
@@ -444,6 +458,16 @@ static int open_marker(const struct restore *s, const struct guest *v, struct fr
 	return fr_fail(e, FR_FAULT_REFUSED, EBUSY, "VM %s: it is just being started", v->name);
 }
 
+/* Another thread may still be at it, but has begun: a guest's jobs come after its regions'. */
+static bool wait_for_item(struct restore *s, const struct item *item)
+{
+	pthread_mutex_lock(&s->lock);
+	while (!item->done)
+		pthread_cond_wait(&s->item_done, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+	return item->usable;
+}
+
 static int check_regions(struct restore *s, const struct guest *v, struct fr_error *e)
 {
 	for (size_t i = 0; i < v->nr_regions; i++) {
@@ -453,7 +477,7 @@ static int check_regions(struct restore *s, const struct guest *v, struct fr_err
 			return fr_fail(e, FR_FAULT_DESCRIPTOR, EBADMSG,
 				       "VM %s: its region %s is not in the descriptor", v->name,
 				       v->regions[i]);
-		if (!item->usable)
+		if (!wait_for_item(s, item))
 			return fr_fail(e, FR_FAULT_VM, EAGAIN,
 				       "VM %s: not started, because region %s was not restored",
 				       v->name, v->regions[i]);
@@ -490,23 +514,59 @@ static int start_once(struct restore *s, struct guest *v, int marker, struct fr_
 	return 0;
 }
 
-static int start_guest(void *data, size_t i, struct fr_error *e)
+static int start_guest(struct restore *s, struct guest *v, struct fr_error *e)
 {
-	struct restore *s = data;
-	struct guest *v = &s->guests[i];
 	int marker, r = check_regions(s, v, e);
 
-	if (!r) {
-		marker = open_marker(s, v, e);
-		if (marker < 0)
-			return marker;
-		r = start_once(s, v, marker, e);
-		close(marker);
-	}
-	if (!r)
-		return 0;
-	fr_log(s->ctx, FR_LOG_WARN, "%s", e->text);
+	if (r)
+		return r;
+	marker = open_marker(s, v, e);
+	if (marker < 0)
+		return marker;
+	r = start_once(s, v, marker, e);
+	close(marker);
 	return r;
+}
+
+/* A region or a guest that fails does not keep the others from being tried. */
+static int run_job(void *data, size_t i, struct fr_error *e)
+{
+	struct restore *s = data;
+	const struct job *job = &s->jobs[i];
+
+	(void)e;
+	if (job->item) {
+		restore_one(s, job->item);
+		return 0;
+	}
+	job->guest->r = start_guest(s, job->guest, &job->guest->error);
+	if (job->guest->r)
+		fr_log(s->ctx, FR_LOG_WARN, "%s", job->guest->error.text);
+	return 0;
+}
+
+static void queue_item(struct restore *s, struct item *item)
+{
+	if (!item || item->queued)
+		return;
+	item->queued = true;
+	s->jobs[s->nr_jobs++].item = item;
+}
+
+/* A guest goes on as soon as its own regions are back, whatever else is to be restored. */
+static int order_jobs(struct restore *s, struct fr_error *e)
+{
+	s->jobs = calloc(s->nr_items + s->nr_guests + 1, sizeof(*s->jobs));
+	if (!s->jobs)
+		return out_of_memory(e);
+	for (size_t i = 0; !s->o->no_vms && i < s->nr_guests; i++) {
+		for (size_t j = 0; j < s->guests[i].nr_regions; j++)
+			queue_item(s, find_item(s, s->guests[i].regions[j]));
+		s->jobs[s->nr_jobs++].guest = &s->guests[i];
+	}
+	for (size_t i = 0; i < s->nr_items; i++)
+		queue_item(s, &s->items[i]);
+	return 0;
 }
 
 /* -------------------------------------------------------------------- what was asked for */
@@ -643,34 +703,47 @@ static int report(const struct restore *s, struct fr_error *e)
 	return -first->error.err;
 }
 
+/* The first guest that does not run on, in the order of the descriptor. */
+static int report_guests(const struct restore *s, struct fr_error *e)
+{
+	for (size_t i = 0; i < s->nr_guests; i++) {
+		if (!s->guests[i].r)
+			continue;
+		if (e)
+			*e = s->guests[i].error;
+		return s->guests[i].r;
+	}
+	return 0;
+}
+
 static int restore(struct restore *s, struct fr_error *e)
 {
-	struct fr_error guest_error = {0};
-	int r = choose(s, e), guests = 0;
+	int r = choose(s, e);
 
+	if (!r)
+		r = order_jobs(s, e);
 	if (!r)
 		r = open_device(s->ctx, &s->dev_fd, e);
 	if (r)
 		return r;
 	stamp(s, FR_STAMP_RESTORE_BEGIN);
-	r = fr_parallel(s->ctx, s->nr_items, restore_one, s, e);
+	r = fr_parallel(s->ctx, s->nr_jobs, run_job, s, e);
 	if (r)
 		return r;
-	if (!s->o->no_vms)
-		guests = fr_parallel(s->ctx, s->nr_guests, start_guest, s, &guest_error);
 	if (atomic_load(&s->started))
 		stamp(s, FR_STAMP_RESUMED);
 	r = report(s, e);
-	if (r || !guests)
-		return r;
-	if (e)
-		*e = guest_error;
-	return guests;
+	return r ? r : report_guests(s, e);
 }
 
 int fr_restore(const struct fr_ctx *ctx, const struct fr_restore_options *o, struct fr_error *e)
 {
-	struct restore s = {.ctx = ctx, .o = o, .dev_fd = -1, .vmm_up = ATOMIC_FLAG_INIT};
+	struct restore s = {.ctx = ctx,
+			    .o = o,
+			    .dev_fd = -1,
+			    .lock = PTHREAD_MUTEX_INITIALIZER,
+			    .item_done = PTHREAD_COND_INITIALIZER,
+			    .vmm_up = ATOMIC_FLAG_INIT};
 	_cleanup_close_ int lock_fd = fr_lock(ctx, true, e);
 	int r = lock_fd < 0 ? lock_fd : read_status(ctx, &s.status, e);
 
@@ -682,6 +755,7 @@ int fr_restore(const struct fr_ctx *ctx, const struct fr_restore_options *o, str
 		free(s.guests[i].regions);
 		free(s.guests[i].spec);
 	}
+	free(s.jobs);
 	free(s.guests);
 	free(s.items);
 	if (s.dev_fd >= 0)
