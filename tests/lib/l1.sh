@@ -15,7 +15,7 @@
 #   --guest              add L2's kernel and initramfs: /payload/guest/{vmlinux,initrd}
 #   --add FILE[=PATH]    add a file or folder as /payload/PATH (default bin/FILE);
 #                        libraries of programs come along
-#   --mem SIZE --smp N   default 4G, 2 (with --guest on TCG: 1)
+#   --mem SIZE --smp N   default 4G, 2 (with --guest on TCG: 1, and QEMU on one CPU)
 #   --nodes N            NUMA nodes that share memory and vCPUs evenly; default 1
 #   --append ARGS        to the kernel command line, with those in FR_APPEND
 #   --qemu ARG           one more argument for QEMU (repeatable)
@@ -77,6 +77,17 @@ l1_add_file() {
 	done
 }
 
+# A CPU for a QEMU that keeps to one: one that no other has if there is such a CPU. It is
+# ours until L1_CPU_LOCK is closed.
+l1_take_cpu() {
+	mkdir -p "$FR_CACHE/lock"
+	for L1_CPU in $(sed -n 's/^Cpus_allowed_list:\t//p' /proc/self/status | tr , '\n' |
+		while IFS=- read -r first last; do seq "$first" "${last:-$first}"; done); do
+		exec {L1_CPU_LOCK}>"$FR_CACHE/lock/cpu-$L1_CPU"
+		! flock -n "$L1_CPU_LOCK" || break
+	done
+}
+
 l1_run() {
 	local kernel=stock-6.12 mem=4G limit=120
 	local systemd='' narrate='' initrd='' smp='' nodes=1 append='' out='' follow='' script='' allow='' next='' guest=''
@@ -106,11 +117,16 @@ l1_run() {
 		shift 2
 	done
 	[ -f "$script" ] || die "l1_run: no such script: ${script:-none given}"
-	local accel=(-accel "${FR_L1_ACCEL:=tcg}" -cpu host)
+	local accel=(-accel "${FR_L1_ACCEL:=tcg}" -cpu host) pin=()
 	if [ "$FR_L1_ACCEL" = tcg ]; then
 		accel=(-accel 'tcg,thread=multi' -cpu max)
-		# On more than one vCPU emulated SVM corrupts the host's memory (see vm/README.md).
-		[ -z "$guest" ] || smp=${smp:-1}
+		if [ -n "$guest" ]; then
+			# Emulated SVM corrupts L1's memory on more than one vCPU, and loses
+			# interrupts when QEMU's threads run at the same time (see vm/README.md).
+			smp=${smp:-1}
+			l1_take_cpu
+			pin=(taskset -c "$L1_CPU")
+		fi
 	fi
 	smp=${smp:-2}
 	local test nonce
@@ -166,7 +182,7 @@ l1_run() {
 	cmdline="console=ttyS0 panic=-1 no_timer_check tsc_early_khz=$(l1_tsc_khz) fr.stage=1 fr.nonce=$nonce fr.test=$test"
 	cmdline+=" fr.scale=$(l1_scaled 1)${FR_APPEND:+ $FR_APPEND}${append:+ $append}"
 	# shellcheck disable=SC2054 # commas are QEMU's
-	args=(qemu-system-x86_64 "${accel[@]}" "${memory[@]}" -m "$mem" -smp "$smp,sockets=$nodes"
+	args=("${pin[@]}" qemu-system-x86_64 "${accel[@]}" "${memory[@]}" -m "$mem" -smp "$smp,sockets=$nodes"
 		-nodefaults -no-user-config -display none -no-reboot
 		-kernel "$(realpath "$tmp/kernel/boot.vmlinuz")"
 		-initrd "${initrd:-$(realpath "$tmp/kernel/boot.initrd")}" -append "$cmdline"
@@ -219,6 +235,7 @@ l1_run() {
 	wait "${pids[@]}"
 	rm -f "$out"/*.fifo "$out/payload.erofs" "$out/qmp"
 	rm -rf "$tmp"
+	[ ${#pin[@]} = 0 ] || exec {L1_CPU_LOCK}>&-
 	L1_OUT=$out L1_NONCE=$nonce
 	export L1_OUT L1_NONCE L1_HUNG=
 	l1_verdict "$status" "$limit" "$allow" "$nonce" "$out"
