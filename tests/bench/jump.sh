@@ -12,7 +12,7 @@ jump_ms() {
 # what kexec -e does before.
 bench_jump() {
 	local conditions ours
-	bench_l1 --kernel stock-bench --next stock-bench --mem 8G --smp 4 \
+	bench_l1 --kernel patched-bench --next patched-bench --mem 8G --smp 4 \
 		--append "fr.stages=$((3 * $1 + 2))" --limit $((60 + 90 * $1)) --add "$FR_TOOL" \
 		--add "$(locked images static_program "$FR_TESTS/bench/reboot-at.c")=bin/reboot-at" \
 		"$FR_TESTS/bench/l1/jump.sh"

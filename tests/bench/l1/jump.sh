@@ -4,7 +4,7 @@
 # the first jump warms up. fr.stages is the last stage.
 
 jump_ours() {
-	must load_next $((FR_STAGE + 1)) --allow-unpatched
+	must load_next $((FR_STAGE + 1))
 	jump
 }
 
