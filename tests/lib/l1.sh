@@ -236,8 +236,8 @@ l1_run() {
 	rm -f "$out"/*.fifo "$out/payload.erofs" "$out/qmp"
 	rm -rf "$tmp"
 	[ ${#pin[@]} = 0 ] || exec {L1_CPU_LOCK}>&-
-	L1_OUT=$out L1_NONCE=$nonce
-	export L1_OUT L1_NONCE L1_HUNG=
+	L1_OUT=$out L1_NONCE=$nonce L1_START=$start
+	export L1_OUT L1_NONCE L1_START L1_HUNG=
 	l1_verdict "$status" "$limit" "$allow" "$nonce" "$out"
 }
 
