@@ -55,6 +55,8 @@ peer_jump() {
 
 # shellcheck disable=SC2034 # guest_exec reads it
 guest_args="guest.busy=20 guest.interval=20"
+# shellcheck disable=SC2034 # one that hangs while it boots should not cost the run
+guest_limit=$((30 + mib / 128))
 if [ "$FR_STAGE" = 1 ]; then
 	if [ "$(arg how)" = ours ]; then
 		echo $((mib / 2 + 20)) >/proc/sys/vm/nr_hugepages

@@ -116,7 +116,7 @@ guest_counts() {
 guest_boots() {
 	for try in 1 2 3; do
 		guest_start "$@"
-		if wait_for $((20 + $3 / 32)) guest_counts_or_died "$1" && guest_line "$1" >/dev/null; then
+		if wait_for "${guest_limit:-$((20 + $3 / 32))}" guest_counts_or_died "$1" && guest_line "$1" >/dev/null; then
 			say "guest $1: $(guest_line "$1")"
 			return
 		fi
