@@ -285,7 +285,8 @@ struct fr_ioc_region {
  *                    when it was refused but readable; stamps are current
  *   regions/NAME/    (0500) state ("kept", "restoring", "releasing", "restored",
  *                    "released"), kind ("raw", "shmem", "hugetlb"), size_bytes,
- *                    page_bytes, kept_bytes
+ *                    page_bytes, kept_bytes; add_us, insert_us: how long the
+ *                    kernel took to add its sections and to insert its pages
  */
 
 #endif /* _UAPI_LINUX_FASTRESTART_H */

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Keep one file through several hops, restore it after each, and report what that took, by the
+# kernel's clock.  fr.shape is one of frames.c, a size of huge pages, or "spread": one page of
+# 2 MiB in each 128 MiB.
+shape=$(arg shape)
+bytes=$(arg bytes)
+hops=$(arg hops)
+file=/mnt/kept/data
+
+mkdir -p /mnt/kept
+case $shape in
+2M | spread) page=2097152 ;;
+1G) page=1073741824 ;;
+*) page=4096 ;;
+esac
+if [ $page = 4096 ]; then
+	mount -t tmpfs -o size=90% none /mnt/kept || fail tmpfs
+else
+	mount -t hugetlbfs -o pagesize=$page none /mnt/kept || fail hugetlbfs
+fi
+
+pool() {
+	echo "$1" >/sys/kernel/mm/hugepages/hugepages-$((page / 1024))kB/nr_hugepages
+	must_equal "huge pages" "$(cat /sys/kernel/mm/hugepages/hugepages-$((page / 1024))kB/nr_hugepages)" "$1"
+}
+
+# The pool is allocated in the order of addresses, untouched; pages are taken from it and freed at
+# the same end.
+spread() {
+	of=$((bytes / page))
+	got=0
+	pool $of
+	while [ $of -gt 0 ]; do
+		must fallocate -o $((got * page)) -l $page $file
+		got=$((got + 1))
+		of=$((of - 64))
+		pool $((of + got))
+	done
+}
+
+# phase STAMP: what ended with it, in microseconds.
+phase() {
+	kexec-fastrestart report --json |
+		jq --arg s "$1" '[.phases[] | select(.until == $s) | .us] | add // 0'
+}
+
+if [ "$FR_STAGE" = 1 ]; then
+	case $shape in
+	spread) spread ;;
+	2M | 1G)
+		pool $((bytes / page))
+		must fallocate -l "$bytes" $file
+		;;
+	*) must frames "$shape" $file "$bytes" ;;
+	esac
+else
+	must kexec-fastrestart restore data
+	region=/sys/kernel/fastrestart/regions/data
+	say "VALUE add_us=$(cat $region/add_us) insert_us=$(cat $region/insert_us)" \
+		"mixed_us=$(phase sections_end) copy_us=$(phase sections_begin)" \
+		"restore_us=$(phase restored)" \
+		"extents=$(kexec-fastrestart inspect --json | jq '.regions[0].extents')"
+	[ $page != 4096 ] || must frames check $file "$bytes"
+fi
+[ "$FR_STAGE" -le "$hops" ] || done_ok
+must load_next $((FR_STAGE + 1)) --preserve $file,name=data
+jump
