@@ -121,7 +121,7 @@ blackout_results() {
 	for column in 0 1; do
 		mapfile -t values < <(blackout_values "$3" "$column" <<<"$lines")
 		bench_result "$1${suffix[column]}" ms "$2" \
-			"$(blackout_values "$4" "$column" <<<"$lines" | median)" "$(bench_machine)" "${values[@]}"
+			"$(blackout_values "$4" "$column" <<<"$lines" | xargs)" "$(bench_machine)" "${values[@]}"
 	done
 }
 
@@ -149,7 +149,7 @@ bench_blackout_size() {
 		done
 	done
 	lines=$(blackout_lives "${lives[@]}") || return 1
-	for gib in 4 8; do
-		blackout_results "blackout_${gib}g" "ours with 1 GiB" "$gib-ours" 1-ours <<<"$lines"
+	for gib in 1 4 8; do
+		BENCH_AT="GiB=$gib" blackout_results blackout_size "ours with 1 GiB" "$gib-ours" 1-ours <<<"$lines"
 	done
 }

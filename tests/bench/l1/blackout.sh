@@ -54,13 +54,12 @@ peer_jump() {
 }
 
 # shellcheck disable=SC2034 # guest_exec reads it
-guest_args="guest.busy=20 guest.interval=20"
-# shellcheck disable=SC2034 # one that hangs while it boots should not cost the run
-guest_limit=$((30 + mib / 128))
+guest_args="guest.busy=20 guest.interval=20 guest.leave=$((mib - 1000))"
 if [ "$FR_STAGE" = 1 ]; then
 	if [ "$(arg how)" = ours ]; then
 		echo $((mib / 2 + 20)) >/proc/sys/vm/nr_hugepages
-		guest_boots g0 /mnt/huge/g0 "$mib"
+		# all of its RAM is there, of which it fills 1000 MiB: more takes minutes here
+		guest_boots g0 /mnt/huge/g0,prealloc=on "$mib"
 	else
 		dax_create
 		guest_boots g0 "$dax" "$mib"
@@ -71,9 +70,7 @@ else
 	[ "$(arg how)" != ours ] || echo "REPORT $(kexec-fastrestart report --json | jq -c .)"
 fi
 if [ "$FR_STAGE" -gt "$(arg hops)" ]; then
-	# a bigger one would take minutes; what it has read until here was right
-	[ "$mib" -gt 1024 ] || guest_verified g0
-	must_equal "bad words" "$(guest_get g0 bad)" 0
+	guest_verified g0
 	done_ok
 fi
 if [ "$(arg how)" = ours ]; then
