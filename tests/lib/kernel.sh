@@ -8,15 +8,19 @@
 #   guest        guest.config on pristine linux-source, for the guests (L2)
 #   stock-6.12   the distribution's cloud kernels, unpacked and never installed
 #   stock-6.1
+#   stock-bench    for benchmarks only: host.config without debugging, on pristine
+#   patched-bench  linux-source and with the series; and bench/stamps.patch, which has them
+#                  tell where their time goes
 #
 # With FR_PATCHED in the environment, the VM tests use that bzImage, or the kernel of
-# that name, as 'patched'.
+# that name, as 'patched', and benchmarks FR_PATCHED_BENCH and FR_STOCK_BENCH.
 #
 # Each folder holds vmlinuz, release, config and, for the stock kernels, modules/
 # with the few modules that L1 needs, and modules/order.
 
 FR_KERNELS=(patched guest stock-6.12 stock-6.1)
 FR_SERIES=$FR_TOP/kernel-patches/$FR_BASE
+FR_STAMPS=$FR_TESTS/bench/stamps.patch
 
 source_version() {
 	dpkg-query -W -f '${Version}' "linux-source-$FR_BASE"
@@ -27,13 +31,22 @@ series_patches() {
 	sed "/^#/d; /^\$/d; s|^|$FR_SERIES/|" "$FR_SERIES/series"
 }
 
+# The configuration of kernel $1. Debugging would be most of what a benchmark measures:
+# CONFIG_DEBUG_VM fills all struct pages with a pattern at boot.
 kernel_config() {
 	local config=$FR_TESTS/vm/config
 	case $1 in
 	patched) cat "$config/host.config" ;;
+	*-bench) sed '/CONFIG_DEBUG_\(VM\|LIST\)\>/d; /KUNIT/d' "$config/host.config" ;;
 	patched-*) cat "$config/host.config" "$config/${1#patched-}.config" ;;
 	*) cat "$config/$1.config" ;;
 	esac
+}
+
+# What is applied to the pristine sources of kernel $1.
+kernel_patches() {
+	case $1 in patched*) series_patches ;; esac
+	case $1 in *-bench) echo "$FR_STAMPS" ;; esac
 }
 
 # The real package behind a meta package of the distribution.
@@ -55,7 +68,7 @@ stock_version() {
 kernel_dir() {
 	local key
 	case $1 in
-	stock-*)
+	stock-6*)
 		local package
 		package=$(stock_package "$1")
 		[ -n "$package" ] || die "$1: not known to apt; run 'apt-get update' first"
@@ -64,7 +77,7 @@ kernel_dir() {
 	*)
 		key=$({
 			source_version
-			[ "$1" = guest ] || series_patches | xargs -r cat --
+			kernel_patches "$1" | xargs -r cat --
 			kernel_config "$1"
 			gcc --version | head -n 1
 		} | sha)
@@ -97,10 +110,13 @@ kernel_build() {
 	rm -rf "$work"
 	mkdir -p "$work/obj" "$dir.new"
 	cp -al "$pristine" "$tree"
-	if [ "$name" != guest ]; then
+	if [[ $name = patched* ]]; then
 		[ -e "$FR_SERIES/series" ] || die "no series in $FR_SERIES"
 		logged "$FR_CACHE/log/$name-apply" "$FR_TOP/kernel-patches/apply" "$tree"
 	fi
+	# made for the pristine sources: a little fuzz is in order on the series
+	[[ $name != *-bench ]] ||
+		logged "$FR_CACHE/log/$name-stamps" patch -d "$tree" -p1 -N --no-backup-if-mismatch -i "$FR_STAMPS"
 	export CCACHE_DIR=${CCACHE_DIR:-$FR_CACHE/ccache} CCACHE_BASEDIR=$work CCACHE_NOHASHDIR=1
 	export KBUILD_BUILD_TIMESTAMP=0 KBUILD_BUILD_USER=tests KBUILD_BUILD_HOST=tests
 	local target=alldefconfig
@@ -159,7 +175,7 @@ kernel_make() {
 		rm -rf "$dir.new"
 		mkdir -p "$dir.new"
 		case $1 in
-		stock-*) kernel_unpack "$1" "$dir" ;;
+		stock-6*) kernel_unpack "$1" "$dir" ;;
 		*) kernel_build "$1" "$dir" ;;
 		esac
 		mv "$dir.new" "$dir"

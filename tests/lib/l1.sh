@@ -51,7 +51,11 @@ l1_scaled() {
 # Kernel $1 (name or file) to the payload folder $2 as $3.{vmlinuz,initrd}.
 l1_add_kernel() {
 	local dir modules=''
-	[ "$1" != patched ] || set -- "${FR_PATCHED:-patched}" "$2" "$3"
+	case $1 in
+	patched) set -- "${FR_PATCHED:-patched}" "$2" "$3" ;;
+	patched-bench) set -- "${FR_PATCHED_BENCH:-patched-bench}" "$2" "$3" ;;
+	stock-bench) set -- "${FR_STOCK_BENCH:-stock-bench}" "$2" "$3" ;;
+	esac
 	mkdir -p "$2/kernel"
 	if [ -f "$1" ]; then
 		ln -s "$(realpath "$1")" "$2/kernel/$3.vmlinuz"
