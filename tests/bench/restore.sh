@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 # What it costs to get kept memory back: add_sections, restore_*, scattered.
-# Each is one L1 that restores its file after each of several hops (l1/restore.sh). vm_debug=- because
-# L1's kernel has DEBUG_VM, which writes all new struct pages once more.
+# Each is one L1 that restores its file after each of several hops (l1/restore.sh).
 
 # restore_l1 SHAPE BYTES HOPS SMP MEM: prints "key=value ..." for each hop.
 restore_l1() {
 	local out
 	out=$(mktemp -d "${FR_OUT:-$FR_CACHE/runs}/bench-$1-XXXXXX")
-	l1_run --kernel patched --next patched --smp "$4" --mem "$5" --limit 900 --out "$out" \
-		--append "vm_debug=- fr.shape=$1 fr.bytes=$(numfmt --from=iec "$2") fr.hops=$3" \
+	l1_run --kernel patched-bench --next patched-bench --smp "$4" --mem "$5" --limit 900 --out "$out" \
+		--append "fr.shape=$1 fr.bytes=$(numfmt --from=iec "$2") fr.hops=$3" \
 		--add "$FR_TOOL" --add "$(locked images static_program "$FR_TESTS/bench/frames.c")=bin/frames" \
 		"$FR_TESTS/bench/l1/restore.sh" </dev/null || return 1
 	sed -n 's/.*FR: VALUE //p' "$out/out"
@@ -34,7 +33,7 @@ restore_bench() {
 	mapfile -t values < <(sum_of add_us insert_us <<<"$lines" |
 		awk -v size="$size" '{ printf "%.4f\n", $1 / 1e6 / size }')
 	bench_result "$name" "s/GiB" "the bar" "$bar" "${FR_L1_ACCEL:-tcg}, 4 vCPU, $shape, $size GiB in \
-$(sed -n 's/.*extents=//p' <<<"$lines" | tail -n 1) extents, vm_debug=-" "${values[@]}"
+$(sed -n 's/.*extents=//p' <<<"$lines" | tail -n 1) extents" "${values[@]}"
 }
 
 bench_restore_4k() { restore_bench restore_4k contiguous 1 8G 0.06 "$1"; }
@@ -48,7 +47,7 @@ scattered() {
 	lines=$(restore_l1 "$2" "$3" "$5" 4 8G) || return 1
 	mapfile -t values < <(sum_of copy_us mixed_us restore_us <<<"$lines" | awk '{ printf "%.4f\n", $1 / 1e6 }')
 	bench_result "$name" s "the bar" "$4" "${FR_L1_ACCEL:-tcg}, 4 vCPU, $2, $3 in \
-$(sed -n 's/.*extents=//p' <<<"$lines" | tail -n 1) extents, vm_debug=-" "${values[@]}"
+$(sed -n 's/.*extents=//p' <<<"$lines" | tail -n 1) extents" "${values[@]}"
 }
 
 bench_scattered() {
@@ -68,5 +67,5 @@ bench_add_sections() {
 	done
 	bench_result add_sections "ms/GiB" "the same with 1 vCPU" "$(printf '%s\n' "${one[@]}" | median)" \
 		"${FR_L1_ACCEL:-tcg}, 4 vCPU, 100 of 128 GiB in sections of which one 2 MiB page is kept, added and the \
-rest freed, vm_debug=-" "${four[@]}"
+rest freed" "${four[@]}"
 }
