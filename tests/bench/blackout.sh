@@ -9,20 +9,17 @@
 # L1's initramfs, with QEMU, the command and the guest's files.
 blackout_initrd() {
 	local tmp program image
-	local programs=("$FR_TOOL" "${FR_L1_PROGRAMS[@]}" /usr/lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so)
 	image=$FR_CACHE/images/blackout-$({
 		cat "$FR_TESTS"/bench/l1/{blackout-init,fstab,fstab.later} "$FR_TESTS/vm/l1/guest.sh" /bin/busybox "$FR_TOOL" \
 			"${BASH_SOURCE[0]}" "$(kernel_get guest)/vmlinux" "$(guest_initrd)"
-		dpkg-query -W qemu-system-x86 seabios libc6 socat jq kexec-tools
+		usr_key
 	} | sha).cpio
 	if [ ! -e "$image" ]; then
 		tmp=$(mktemp -d)
 		mkdir -p "$tmp"/{bin,dev,etc,proc,sys,run,tmp,mnt/{huge,tmpfs},payload/{guest,l1}}
-		for program in "${programs[@]}" $(libraries "${programs[@]}"); do
-			[ "$program" = "$FR_TOOL" ] || copy_below "$tmp" "$program"
-		done
-		for program in "${FR_L1_FIRMWARE[@]}"; do
-			copy_below "$tmp" "/usr/share/$program"
+		usr_root "$tmp"
+		for program in $(libraries "$FR_TOOL"); do
+			copy_below "$tmp" "$program"
 		done
 		ln -s usr/lib usr/lib64 usr/sbin "$tmp/"
 		cp /bin/busybox "$tmp/bin/"

@@ -5,13 +5,11 @@
 
 # restore_l1 SHAPE BYTES HOPS SMP MEM: prints "key=value ..." for each hop.
 restore_l1() {
-	local out
-	out=$(mktemp -d "${FR_OUT:-$FR_CACHE/runs}/bench-$1-XXXXXX")
-	l1_run --kernel patched-bench --next patched-bench --smp "$4" --mem "$5" --limit 900 --out "$out" \
+	l1_run --kernel patched-bench --next patched-bench --smp "$4" --mem "$5" --limit 900 \
 		--append "fr.shape=$1 fr.bytes=$(numfmt --from=iec "$2") fr.hops=$3" \
 		--add "$FR_TOOL" --add "$(locked images static_program "$FR_TESTS/bench/frames.c")=bin/frames" \
 		"$FR_TESTS/bench/l1/restore.sh" </dev/null || return 1
-	sed -n 's/.*FR: VALUE //p' "$out/out"
+	sed -n 's/.*FR: VALUE //p' "$L1_OUT/out"
 }
 
 # sum_of KEY... <LINES: for each line the sum of these values.

@@ -7,9 +7,9 @@
 #                                               pieces of memory kept (see ../kept.c)
 #   LABEL stock ARGS                            a plain kexec into /payload/kernel/stock-bench
 #
-# ARGS are added to the command line; LABEL fill has the kernel touch most of its memory. A hop needs what it keeps to be no RAM of the kernel
-# before it, which that kernel's memmap= is for. What an earlier hop has hidden is RAM to
-# the peer again.
+# ARGS are added to the command line; LABEL fill has the kernel touch most of its memory. A hop
+# needs what it keeps to be no RAM of the kernel before it, which that kernel's memmap= is for.
+# What an earlier hop has hidden is RAM to the peer again.
 step() { sed -n "$1p" /payload/steps; }
 
 # The stamps of the benchmark's kernels and, for ours, the descriptor's.
