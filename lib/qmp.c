@@ -26,30 +26,6 @@ struct fr_qmp {
 	char line[FR_QMP_LINE_BYTES];
 };
 
-struct json_object *fr_json_get(struct json_object *object, const char *key, enum json_type type)
-{
-	struct json_object *value;
-
-	if (!json_object_is_type(object, json_type_object) ||
-	    !json_object_object_get_ex(object, key, &value) || !json_object_is_type(value, type))
-		return NULL;
-	return value;
-}
-
-const char *fr_json_string(struct json_object *object, const char *key)
-{
-	struct json_object *value = fr_json_get(object, key, json_type_string);
-
-	return value ? json_object_get_string(value) : "";
-}
-
-bool fr_json_bool(struct json_object *object, const char *key)
-{
-	struct json_object *value = fr_json_get(object, key, json_type_boolean);
-
-	return value && json_object_get_boolean(value);
-}
-
 static uint64_t now_ms(void)
 {
 	struct timespec ts;
@@ -86,13 +62,17 @@ static int lost(const struct fr_qmp *q, int err, struct fr_error *e)
 	return fr_fail(e, FR_FAULT_VM, err, "%s: QMP connection lost: %s", q->path, strerror(err));
 }
 
+static int out_of_memory(struct fr_error *e)
+{
+	return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+}
+
 /* One line without its end into @ret_object. */
 static int receive(struct fr_qmp *q, uint64_t deadline, struct json_object **ret_object,
 		   struct fr_error *e)
 {
 	size_t scanned = 0;
-	struct json_object *object;
-	enum json_tokener_error why = json_tokener_success;
+	struct json_object *object = NULL;
 	char *end;
 	ssize_t n;
 	int r;
@@ -114,9 +94,11 @@ static int receive(struct fr_qmp *q, uint64_t deadline, struct json_object **ret
 		q->have += (size_t)n;
 	}
 	*end = '\0';
-	object = json_tokener_parse_verbose(q->line, &why);
+	r = fr_json_parse(q->line, &object);
 	q->have -= (size_t)(end + 1 - q->line);
 	memmove(q->line, end + 1, q->have);
+	if (r == -ENOMEM)
+		return out_of_memory(e);
 	if (!json_object_is_type(object, json_type_object)) {
 		json_object_put(object);
 		return fr_fail(e, FR_FAULT_VM, EBADMSG,
@@ -195,35 +177,66 @@ static int evaluate(struct fr_qmp *q, const char *command, struct json_object *r
 	return 0;
 }
 
+/* The answer to command @id. */
+static int await(struct fr_qmp *q, uint64_t id, uint64_t deadline, struct json_object **ret,
+		 struct fr_error *e)
+{
+	for (;;) {
+		struct json_object *reply;
+		int r = receive(q, deadline, &reply, e);
+
+		if (r)
+			return r;
+		if (answers(reply, id)) {
+			*ret = reply;
+			return 0;
+		}
+		json_object_put(reply);
+	}
+}
+
+/* The command as text; consumes @arguments. */
+static char *compose(const char *command, uint64_t id, struct json_object *arguments)
+{
+	struct json_object *message = fr_json_object("execute", json_object_new_string(command),
+						     "id", json_object_new_uint64(id), NULL);
+	char *text = NULL;
+
+	if (!arguments || !message) {
+		json_object_put(arguments);
+		text = message ? fr_json_text(message) : NULL;
+	} else if (!fr_json_add(message, "arguments", arguments)) {
+		text = fr_json_text(message);
+	}
+	json_object_put(message);
+	return text;
+}
+
 int fr_qmp_command(struct fr_qmp *q, const char *command, struct json_object *arguments, int fd,
 		   struct json_object **ret, struct fr_error *e)
 {
 	uint64_t deadline = now_ms() + q->timeout_ms, id = ++q->next_id;
-	struct json_object *message = json_object_new_object(), *reply = NULL;
-	const char *text;
-	size_t size;
+	_cleanup_free_ char *text = compose(command, id, arguments);
+	struct json_object *reply;
 	int r;
 
-	json_object_object_add(message, "execute", json_object_new_string(command));
-	json_object_object_add(message, "id", json_object_new_uint64(id));
-	if (arguments)
-		json_object_object_add(message, "arguments", arguments);
-	text = json_object_to_json_string_length(message, JSON_C_TO_STRING_PLAIN, &size);
-	r = text ? transmit(q, text, size, fd, deadline) : -ENOMEM;
-	json_object_put(message);
+	if (!text)
+		return out_of_memory(e);
+	r = transmit(q, text, strlen(text), fd, deadline);
 	if (r)
 		return lost(q, -r, e);
-	for (;;) {
-		r = receive(q, deadline, &reply, e);
-		if (r)
-			return fr_fail_context(e, "%s", command);
-		if (answers(reply, id))
-			break;
-		json_object_put(reply);
-	}
+	r = await(q, id, deadline, &reply, e);
+	if (r)
+		return fr_fail_context(e, "%s", command);
 	r = evaluate(q, command, reply, ret, e);
 	json_object_put(reply);
 	return r;
+}
+
+int fr_qmp_command_with(struct fr_qmp *q, const char *command, struct json_object *arguments,
+			int fd, struct json_object **ret, struct fr_error *e)
+{
+	return arguments ? fr_qmp_command(q, command, arguments, fd, ret, e) : out_of_memory(e);
 }
 
 void fr_qmp_wait(const struct fr_qmp *q, unsigned int ms)
@@ -266,14 +279,18 @@ int fr_qmp_attach(int fd, const char *path, unsigned int timeout_ms, struct fr_q
 
 	if (!q || !(q->path = strdup(path))) {
 		free(q);
-		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+		return out_of_memory(e);
 	}
 	q->fd = -1;
 	q->timeout_ms = timeout_ms;
-	if (!getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size))
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size)) {
+		r = fr_fail(e, FR_FAULT_SYSTEM, errno, "%s: SO_PEERCRED: %s", path,
+			    strerror(errno));
+	} else {
 		q->pid = cred.pid;
-	q->fd = fd;
-	r = greet(q, e);
+		q->fd = fd;
+		r = greet(q, e);
+	}
 	if (r) {
 		q->fd = -1;
 		fr_qmp_close(q);

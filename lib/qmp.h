@@ -8,9 +8,8 @@
 #ifndef FR_QMP_H
 #define FR_QMP_H
 
-#include <json-c/json.h>
-
 #include "fastrestart.h"
+#include "json.h"
 
 #define FR_QMP_LINE_BYTES (1u << 20) /* of one reply or event */
 
@@ -34,6 +33,9 @@ int fr_qmp_attach(int fd, const char *path, unsigned int timeout_ms, struct fr_q
  */
 int fr_qmp_command(struct fr_qmp *q, const char *command, struct json_object *arguments, int fd,
 		   struct json_object **ret, struct fr_error *e);
+/* The same for a command that has arguments: without, they could not be made for lack of memory. */
+int fr_qmp_command_with(struct fr_qmp *q, const char *command, struct json_object *arguments,
+			int fd, struct json_object **ret, struct fr_error *e);
 /*
  * Wait until the VMM says something, or for @ms.  What it says is left to the next command: an
  * event only tells that it is worthwhile to ask.
@@ -45,11 +47,5 @@ bool fr_qmp_listens(const char *path);
 pid_t fr_qmp_pid(const struct fr_qmp *q);
 const char *fr_qmp_version(const struct fr_qmp *q);
 void fr_qmp_close(struct fr_qmp *q);
-
-/* Member @key of @object if it has type @type, else NULL; borrowed. */
-struct json_object *fr_json_get(struct json_object *object, const char *key, enum json_type type);
-/* String member @key; "" when there is none. */
-const char *fr_json_string(struct json_object *object, const char *key);
-bool fr_json_bool(struct json_object *object, const char *key);
 
 #endif /* FR_QMP_H */

@@ -6,7 +6,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,6 +108,27 @@ int fr_vm_argv_check(const char *name, char *const *argv, struct fr_error *e)
 	return 0;
 }
 
+static char *keep_contents_json(const char *value, const char *const *off, size_t nr)
+{
+	struct json_object *object = NULL;
+	int r = fr_json_parse(value, &object);
+	char *text = NULL;
+
+	if (r == -ENOMEM)
+		return NULL;
+	if (r || !json_object_is_type(object, json_type_object)) {
+		json_object_put(object);
+		return strdup(value);
+	}
+	for (size_t i = 0; !r && i < nr; i++)
+		if (fr_json_bool(object, off[i]))
+			r = fr_json_add(object, off[i], json_object_new_boolean(false));
+	if (!r)
+		text = fr_json_text(object);
+	json_object_put(object);
+	return text;
+}
+
 /*
  * Filling the file is the old kernel's work, and done; and QEMU must not empty it if it
  * ends before the guest goes on.
@@ -116,24 +136,10 @@ int fr_vm_argv_check(const char *name, char *const *argv, struct fr_error *e)
 static char *keep_contents(const char *value)
 {
 	static const char *const off[] = {"prealloc", "discard-data"};
-	struct json_object *object;
 	char *copy, *p, *end, *out;
 
-	if (*value == '{') {
-		object = json_tokener_parse(value);
-		if (!json_object_is_type(object, json_type_object)) {
-			json_object_put(object);
-			return strdup(value);
-		}
-		for (size_t i = 0; i < FR_ARRAY_SIZE(off); i++)
-			if (fr_json_bool(object, off[i]))
-				json_object_object_add(object, off[i],
-						       json_object_new_boolean(false));
-		copy = strdup(json_object_to_json_string_ext(
-			object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
-		json_object_put(object);
-		return copy;
-	}
+	if (*value == '{')
+		return keep_contents_json(value, off, FR_ARRAY_SIZE(off));
 	copy = strdup(value);
 	/* each part grows by "=off" at most */
 	out = copy ? calloc(5, strlen(value) + 1) : NULL;

@@ -14,6 +14,13 @@
 #include "util.h"
 #include "vm-private.h"
 
+/* The VM's command line, and whether memory lacked while it was looked into. */
+struct line {
+	struct fr_vm *vm;
+	char *const *argv;
+	bool out_of_memory;
+};
+
 /* Value of option @i of @argv if it is -NAME or --NAME, else NULL. */
 static const char *value_of(char *const *argv, size_t i, const char *name)
 {
@@ -32,24 +39,44 @@ static size_t part_length(const char *p)
 	return n;
 }
 
+/* Text that was allocated: NULL says that it could not be. */
+static char *noted(struct line *l, char *text)
+{
+	l->out_of_memory |= !text;
+	return text;
+}
+
+/* NULL, too, for what is no JSON. */
+static struct json_object *parse(struct line *l, const char *json)
+{
+	struct json_object *o = NULL;
+
+	l->out_of_memory |= fr_json_parse(json, &o) == -ENOMEM;
+	return o;
+}
+
+static char *json_member(struct line *l, const char *value, const char *key)
+{
+	struct json_object *o = parse(l, value);
+	const char *found = fr_json_string(o, key);
+	char *copy = *found ? noted(l, strdup(found)) : NULL;
+
+	json_object_put(o);
+	return copy;
+}
+
 /* Member @key of an option's value, key=value or JSON: to be freed, NULL without one. */
-static char *member(const char *value, const char *key)
+static char *member(struct line *l, const char *value, const char *key)
 {
 	size_t len = strlen(key), n = 0;
 	char *copy = NULL;
 
-	if (*value == '{') {
-		struct json_object *o = json_tokener_parse(value);
-		const char *found = fr_json_string(o, key);
-
-		copy = *found ? strdup(found) : NULL;
-		json_object_put(o);
-		return copy;
-	}
+	if (*value == '{')
+		return json_member(l, value, key);
 	for (const char *p = value; *p; p += part_length(p), p += *p == ',') {
 		if (strncmp(p, key, len) || p[len] != '=')
 			continue;
-		copy = strndup(p + len + 1, part_length(p) - len - 1);
+		copy = noted(l, strndup(p + len + 1, part_length(p) - len - 1));
 		for (const char *from = copy; from && *from; from++) {
 			copy[n++] = *from;
 			from += *from == ',';
@@ -62,13 +89,13 @@ static char *member(const char *value, const char *key)
 }
 
 /* Is there an option @name whose member @key is @wanted? */
-static bool has_option(char *const *argv, const char *name, const char *key, const char *wanted)
+static bool has_option(struct line *l, const char *name, const char *key, const char *wanted)
 {
 	bool has = false;
 
-	for (size_t i = 1; !has && argv[0] && argv[i]; i++) {
-		const char *value = value_of(argv, i, name);
-		_cleanup_free_ char *found = value ? member(value, key) : NULL;
+	for (size_t i = 1; !has && l->argv[0] && l->argv[i]; i++) {
+		const char *value = value_of(l->argv, i, name);
+		_cleanup_free_ char *found = value ? member(l, value, key) : NULL;
 
 		has = found && !strcmp(found, wanted);
 	}
@@ -76,15 +103,16 @@ static bool has_option(char *const *argv, const char *name, const char *key, con
 }
 
 /* Devices without an id that come from the command line; other options make none. */
-static size_t count_anonymous(char *const *argv)
+static size_t count_anonymous(struct line *l)
 {
+	char *const *argv = l->argv;
 	size_t nr = 0;
 
 	for (size_t i = 1; argv[0] && argv[i]; i++) {
 		const char *device = value_of(argv, i, "device");
 		const char *drive = value_of(argv, i, "drive");
-		_cleanup_free_ char *id = device ? member(device, "id") : NULL;
-		_cleanup_free_ char *bus = drive ? member(drive, "if") : NULL;
+		_cleanup_free_ char *id = device ? member(l, device, "id") : NULL;
+		_cleanup_free_ char *bus = drive ? member(l, drive, "if") : NULL;
 
 		nr += device && !id;
 		nr += bus && (!strcmp(bus, "virtio") || !strcmp(bus, "xen"));
@@ -97,11 +125,10 @@ static size_t count_anonymous(char *const *argv)
 static int list_children(struct fr_vm *vm, const char *path, struct json_object **ret,
 			 struct fr_error *e)
 {
-	struct json_object *arguments = json_object_new_object();
-	int r;
+	struct json_object *arguments =
+		fr_json_object("path", json_object_new_string(path), NULL);
+	int r = fr_qmp_command_with(vm->qmp, "qom-list", arguments, -1, ret, e);
 
-	json_object_object_add(arguments, "path", json_object_new_string(path));
-	r = fr_qmp_command(vm->qmp, "qom-list", arguments, -1, ret, e);
 	if (r)
 		return r;
 	if (json_object_is_type(*ret, json_type_array))
@@ -137,8 +164,9 @@ static int refuse(const struct fr_vm *vm, const char *what, const char *why, str
 		vm->name, what, why);
 }
 
-static int check_named_devices(struct fr_vm *vm, struct fr_error *e)
+static int check_named_devices(struct line *l, struct fr_error *e)
 {
+	struct fr_vm *vm = l->vm;
 	struct json_object *list;
 	int r = list_children(vm, "/machine/peripheral", &list, e);
 
@@ -148,13 +176,13 @@ static int check_named_devices(struct fr_vm *vm, struct fr_error *e)
 		const char *name = child(list, i);
 
 		/* -debugcon gives its device a name of its own */
-		if (name && strcmp(name, "debugcon") && !has_option(vm->argv, "device", "id", name))
+		if (name && strcmp(name, "debugcon") && !has_option(l, "device", "id", name))
 			r = refuse(vm, name, "was plugged in", e);
 	}
 	for (size_t i = 1; !r && vm->argv[0] && vm->argv[i]; i++) {
 		const char *device = value_of(vm->argv, i, "device");
-		_cleanup_free_ char *id = device ? member(device, "id") : NULL;
-		_cleanup_free_ char *pair = device ? member(device, "failover_pair_id") : NULL;
+		_cleanup_free_ char *id = device ? member(l, device, "id") : NULL;
+		_cleanup_free_ char *pair = device ? member(l, device, "failover_pair_id") : NULL;
 
 		/* a failover primary comes and goes with migrations */
 		if (id && !pair && !is_child(list, id))
@@ -164,20 +192,19 @@ static int check_named_devices(struct fr_vm *vm, struct fr_error *e)
 	return r;
 }
 
-static int check_anonymous_devices(struct fr_vm *vm, struct fr_error *e)
+static int check_anonymous_devices(struct line *l, struct fr_error *e)
 {
 	static const char what[] = "/machine/peripheral-anon";
 	struct json_object *list;
 	size_t nr = 0;
-	int r = list_children(vm, what, &list, e);
+	int r = list_children(l->vm, what, &list, e);
 
 	if (r)
 		return r;
 	for (size_t i = 0; i < json_object_array_length(list); i++)
 		nr += !!child(list, i);
 	json_object_put(list);
-	return nr > count_anonymous(vm->argv) ? refuse(vm, what, "got a device without an id", e) :
-						0;
+	return nr > count_anonymous(l) ? refuse(l->vm, what, "got a device without an id", e) : 0;
 }
 
 /* Is @text a whole value somewhere? */
@@ -193,9 +220,9 @@ static bool is_named(char *const *argv, const char *text)
 }
 
 /* Does the command line name this file?  In key=value lists commas are doubled. */
-static bool names_file(char *const *argv, const char *file)
+static bool names_file(struct line *l, const char *file)
 {
-	_cleanup_free_ char *written = calloc(2, strlen(file) + 1);
+	_cleanup_free_ char *written = noted(l, calloc(2, strlen(file) + 1));
 	char *out = written;
 
 	if (!written)
@@ -206,81 +233,82 @@ static bool names_file(char *const *argv, const char *file)
 			*out++ = ',';
 	}
 	/* QEMU says ./a:b for file:a:b */
-	return is_named(argv, written) || is_named(argv, file) ||
-	       (!strncmp(file, "./", 2) && strchr(file, ':') && names_file(argv, file + 2));
+	return is_named(l->argv, written) || is_named(l->argv, file) ||
+	       (!strncmp(file, "./", 2) && strchr(file, ':') && names_file(l, file + 2));
 }
 
 /* What is written to, of a name json:{...}: the innermost file. */
-static char *json_file(const char *json)
+static char *json_file(struct line *l, const char *json)
 {
-	struct json_object *root = json_tokener_parse(json), *o = root, *inner;
+	struct json_object *root = parse(l, json), *o = root, *inner;
 	char *name;
 
 	while ((inner = fr_json_get(o, "file", json_type_object)))
 		o = inner;
-	name = strdup(fr_json_string(o, "filename"));
+	name = noted(l, strdup(fr_json_string(o, "filename")));
 	json_object_put(root);
 	return name;
 }
 
-static bool has_pflash(char *const *argv, const char *node)
+static bool has_pflash(struct line *l, const char *node)
 {
-	return has_option(argv, "machine", "pflash0", node) ||
-	       has_option(argv, "machine", "pflash1", node) ||
-	       has_option(argv, "M", "pflash0", node) || has_option(argv, "M", "pflash1", node);
+	return has_option(l, "machine", "pflash0", node) ||
+	       has_option(l, "machine", "pflash1", node) ||
+	       has_option(l, "M", "pflash0", node) || has_option(l, "M", "pflash1", node);
 }
 
 /* Is the disk's image the one that the command line gives it? */
-static bool is_same_image(const struct fr_vm *vm, struct json_object *inserted)
+static bool is_same_image(struct line *l, struct json_object *inserted)
 {
 	const char *file = fr_json_string(inserted, "file");
 	const char *node = fr_json_string(inserted, "node-name");
 	_cleanup_free_ char *inner = NULL;
 
 	/* A -blockdev may be another disk's, or this one's backing file: who has it counts. */
-	if (*node && has_option(vm->argv, "blockdev", "node-name", node))
-		return has_option(vm->argv, "device", "drive", node) || has_pflash(vm->argv, node);
+	if (*node && has_option(l, "blockdev", "node-name", node))
+		return has_option(l, "device", "drive", node) || has_pflash(l, node);
 	if (!strncmp(file, "json:", 5)) {
-		inner = json_file(file + 5);
+		inner = json_file(l, file + 5);
 		file = inner ? inner : "";
 	}
 	/* images that are no files go by names that QEMU makes up */
-	return !*file || strstr(file, "://") || names_file(vm->argv, file);
+	return !*file || strstr(file, "://") || names_file(l, file);
 }
 
 /* Did the command line put a medium into this drive, which is empty now? */
-static bool was_emptied(const struct fr_vm *vm, struct json_object *drive)
+static bool was_emptied(struct line *l, struct json_object *drive)
 {
 	const char *name = fr_json_string(drive, "device"), *qdev = fr_json_string(drive, "qdev");
 
-	for (size_t i = 1; vm->argv[0] && vm->argv[i]; i++) {
-		const char *value = value_of(vm->argv, i, "drive");
-		_cleanup_free_ char *id = value ? member(value, "id") : NULL;
-		_cleanup_free_ char *file = value ? member(value, "file") : NULL;
+	for (size_t i = 1; l->argv[0] && l->argv[i]; i++) {
+		const char *value = value_of(l->argv, i, "drive");
+		_cleanup_free_ char *id = value ? member(l, value, "id") : NULL;
+		_cleanup_free_ char *file = value ? member(l, value, "file") : NULL;
 
 		if (*name && id && file && !strcmp(id, name))
 			return true;
 		if (!strncmp(name, "ide", 3) && strstr(name, "-cd") &&
-		    value_of(vm->argv, i, "cdrom"))
+		    value_of(l->argv, i, "cdrom"))
 			return true;
 		if (!strncmp(name, "floppy", 6) &&
-		    (value_of(vm->argv, i, "fda") || value_of(vm->argv, i, "fdb")))
+		    (value_of(l->argv, i, "fda") || value_of(l->argv, i, "fdb")))
 			return true;
 	}
-	for (size_t i = 1; *qdev && vm->argv[0] && vm->argv[i]; i++) {
-		const char *value = value_of(vm->argv, i, "device");
-		_cleanup_free_ char *id = value ? member(value, "id") : NULL;
-		_cleanup_free_ char *node = value ? member(value, "drive") : NULL;
+	for (size_t i = 1; *qdev && l->argv[0] && l->argv[i]; i++) {
+		const char *value = value_of(l->argv, i, "device");
+		_cleanup_free_ char *id = value ? member(l, value, "id") : NULL;
+		_cleanup_free_ char *node = value ? member(l, value, "drive") : NULL;
 
 		if (id && node && !strcmp(id, qdev) &&
-		    has_option(vm->argv, "blockdev", "node-name", node))
+		    has_option(l, "blockdev", "node-name", node))
 			return true;
 	}
 	return false;
 }
 
-static int check_disks(struct fr_vm *vm, struct fr_error *e)
+static int check_disks(struct line *l, struct fr_error *e)
 {
+	struct fr_vm *vm = l->vm;
 	struct json_object *list = NULL;
 	int r = fr_qmp_command(vm->qmp, "query-block", NULL, -1, &list, e);
 
@@ -293,10 +321,10 @@ static int check_disks(struct fr_vm *vm, struct fr_error *e)
 		struct json_object *inserted = fr_json_get(drive, "inserted", json_type_object);
 		const char *name = fr_json_string(drive, "device");
 
-		if (!inserted && was_emptied(vm, drive))
+		if (!inserted && was_emptied(l, drive))
 			r = refuse(vm, *name ? name : fr_json_string(drive, "qdev"),
 				   "lost its medium", e);
-		else if (inserted && !is_same_image(vm, inserted))
+		else if (inserted && !is_same_image(l, inserted))
 			r = refuse(vm, fr_json_string(inserted, "file"),
 				   "became an image of a disk", e);
 	}
@@ -306,14 +334,17 @@ static int check_disks(struct fr_vm *vm, struct fr_error *e)
 
 int fr_vm_check_changed(struct fr_vm *vm, struct fr_error *e)
 {
+	struct line l = {.vm = vm, .argv = vm->argv};
 	int r;
 
 	/* devices and disks may be in a file that was read then */
 	for (size_t i = 1; vm->argv[0] && vm->argv[i]; i++)
 		if (value_of(vm->argv, i, "readconfig"))
 			return 0;
-	r = check_named_devices(vm, e);
+	r = check_named_devices(&l, e);
 	if (!r)
-		r = check_anonymous_devices(vm, e);
-	return r ? r : check_disks(vm, e);
+		r = check_anonymous_devices(&l, e);
+	if (!r)
+		r = check_disks(&l, e);
+	return l.out_of_memory ? fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory") : r;
 }

@@ -86,21 +86,27 @@ int fr_vm_wait_migration(struct fr_qmp *qmp, const char *name, unsigned int time
 	}
 }
 
-static void add_capability(struct json_object *list, const char *name, bool state)
+static int add_capability(struct json_object *list, const char *name, bool state)
 {
-	struct json_object *c = json_object_new_object();
-
-	json_object_object_add(c, "capability", json_object_new_string(name));
-	json_object_object_add(c, "state", json_object_new_boolean(state));
-	json_object_array_add(list, c);
+	return fr_json_append(list, fr_json_object("capability", json_object_new_string(name),
+						   "state", json_object_new_boolean(state), NULL));
 }
 
-static struct json_object *capability_arguments(struct json_object *list)
+/* Both or none of @ret_set and @ret_undo from lists, which are consumed. */
+static int arguments_of(const char *key, struct json_object *set, struct json_object *undo,
+			struct json_object **ret_set, struct json_object **ret_undo,
+			struct fr_error *e)
 {
-	struct json_object *arguments = json_object_new_object();
-
-	json_object_object_add(arguments, "capabilities", list);
-	return arguments;
+	set = fr_json_object(key, set, NULL);
+	undo = fr_json_object(key, undo, NULL);
+	if (set && undo) {
+		*ret_set = set;
+		*ret_undo = undo;
+		return 0;
+	}
+	json_object_put(set);
+	json_object_put(undo);
+	return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
 }
 
 int fr_vm_choose_capabilities(struct fr_qmp *qmp, struct json_object **ret_set,
@@ -121,7 +127,7 @@ int fr_vm_choose_capabilities(struct fr_qmp *qmp, struct json_object **ret_set,
 					  "zero-copy-send"};
 	struct json_object *have = NULL, *set, *undo, *c;
 	const char *capability;
-	bool state, want, found = false;
+	bool state, want, found = false, complete = true;
 	int r = fr_qmp_command(qmp, "query-migrate-capabilities", NULL, -1, &have, e);
 
 	if (r)
@@ -142,52 +148,63 @@ int fr_vm_choose_capabilities(struct fr_qmp *qmp, struct json_object **ret_set,
 			want &= strcmp(capability, off[j]) != 0;
 		if (want == state)
 			continue;
-		add_capability(set, capability, want);
-		add_capability(undo, capability, state);
+		complete &= !add_capability(set, capability, want) &&
+			    !add_capability(undo, capability, state);
 	}
 	json_object_put(have);
-	*ret_set = capability_arguments(set);
-	*ret_undo = capability_arguments(undo);
-	return found ? 0 :
-		       fr_fail(e, FR_FAULT_REFUSED, EOPNOTSUPP,
-			       "QEMU %s cannot save a VM without its RAM (capability "
-			       "x-ignore-shared): use QEMU 4.0 or later",
-			       fr_qmp_version(qmp));
+	if (complete && found)
+		return arguments_of("capabilities", set, undo, ret_set, ret_undo, e);
+	json_object_put(set);
+	json_object_put(undo);
+	if (!complete)
+		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+	return fr_fail(e, FR_FAULT_REFUSED, EOPNOTSUPP,
+		       "QEMU %s cannot save a VM without its RAM (capability x-ignore-shared): use "
+		       "QEMU 4.0 or later",
+		       fr_qmp_version(qmp));
 }
 
 /* The default limit, 128 MiB/s, would be part of the blackout. */
 int fr_vm_choose_parameters(struct fr_qmp *qmp, struct json_object **ret_set,
 			    struct json_object **ret_undo, struct fr_error *e)
 {
-	struct json_object *have = NULL, *limit;
+	struct json_object *have = NULL, *set, *undo, *limit;
+	bool complete;
 	int r = fr_qmp_command(qmp, "query-migrate-parameters", NULL, -1, &have, e);
 
 	if (r)
 		return r;
-	*ret_set = json_object_new_object();
-	*ret_undo = json_object_new_object();
+	set = json_object_new_object();
+	undo = json_object_new_object();
+	complete = set && undo;
 	limit = fr_json_get(have, "max-bandwidth", json_type_int);
-	if (limit) {
-		json_object_object_add(*ret_set, "max-bandwidth", json_object_new_int64(1ll << 40));
-		json_object_object_add(*ret_undo, "max-bandwidth", json_object_get(limit));
-	}
+	if (complete && limit)
+		complete = !fr_json_add(set, "max-bandwidth", json_object_new_int64(1ll << 40)) &&
+			   !fr_json_add(undo, "max-bandwidth", json_object_get(limit));
 	json_object_put(have);
+	if (!complete) {
+		json_object_put(set);
+		json_object_put(undo);
+		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+	}
+	*ret_set = set;
+	*ret_undo = undo;
 	return 0;
 }
 
 int fr_vm_getfd(struct fr_qmp *qmp, int fd, struct fr_error *e)
 {
-	struct json_object *arguments = json_object_new_object();
+	struct json_object *arguments =
+		fr_json_object("fdname", json_object_new_string(FR_VM_FD_NAME), NULL);
 
-	json_object_object_add(arguments, "fdname", json_object_new_string(FR_VM_FD_NAME));
-	return fr_qmp_command(qmp, "getfd", arguments, fd, NULL, e);
+	return fr_qmp_command_with(qmp, "getfd", arguments, fd, NULL, e);
 }
 
 /* Run @command with arguments that stay the caller's. */
 static int set(struct fr_qmp *qmp, const char *command, struct json_object *arguments,
 	       struct fr_error *e)
 {
-	return fr_qmp_command(qmp, command, json_object_get(arguments), -1, NULL, e);
+	return fr_qmp_command_with(qmp, command, json_object_get(arguments), -1, NULL, e);
 }
 
 int fr_vm_stop(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_error *e)
@@ -201,6 +218,11 @@ int fr_vm_stop(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_error *e)
 		return fr_fail_context(e, "VM %s", vm->name);
 	/* it may have been changed while everything was prepared */
 	return fr_vm_check_changed(vm, e);
+}
+
+struct json_object *fr_vm_uri(void)
+{
+	return fr_json_object("uri", json_object_new_string("fd:" FR_VM_FD_NAME), NULL);
 }
 
 static int state_file(struct fr_error *e)
@@ -217,19 +239,14 @@ static int state_file(struct fr_error *e)
 
 static int begin_migration(struct fr_vm *vm, int fd, struct fr_error *e)
 {
-	struct json_object *arguments;
 	int r = set(vm->qmp, "migrate-set-capabilities", vm->capabilities, e);
 
 	if (!r)
 		r = set(vm->qmp, "migrate-set-parameters", vm->parameters, e);
 	if (!r)
 		r = fr_vm_getfd(vm->qmp, fd, e);
-	if (!r) {
-		arguments = json_object_new_object();
-		json_object_object_add(arguments, "uri",
-				       json_object_new_string("fd:" FR_VM_FD_NAME));
-		r = fr_qmp_command(vm->qmp, "migrate", arguments, -1, NULL, e);
-	}
+	if (!r)
+		r = fr_qmp_command_with(vm->qmp, "migrate", fr_vm_uri(), -1, NULL, e);
 	return r ? fr_fail_context(e, "VM %s", vm->name) : 0;
 }
 
@@ -257,7 +274,10 @@ static int fetch_state(const struct fr_vm *vm, int fd, void **ret, size_t *ret_b
 	void *state;
 	int r;
 
-	if (end <= 0 || end >= STATE_BYTES)
+	if (end < 0)
+		return fr_fail(e, FR_FAULT_SYSTEM, errno, "VM %s: its state: %s", vm->name,
+			       strerror(errno));
+	if (!end || end >= STATE_BYTES)
 		return fr_fail(
 			e, FR_FAULT_VM, EPROTO,
 			"VM %s: QEMU saved %lld bytes of device state, which cannot be right",

@@ -21,12 +21,12 @@ static int out_of_memory(struct fr_error *e)
 static int qom_string(struct fr_vm *vm, const char *path, const char *property, char **ret,
 		      struct fr_error *e)
 {
-	struct json_object *arguments = json_object_new_object(), *value = NULL;
-	int r;
+	struct json_object *arguments = fr_json_object("path", json_object_new_string(path),
+						       "property",
+						       json_object_new_string(property), NULL);
+	struct json_object *value = NULL;
+	int r = fr_qmp_command_with(vm->qmp, "qom-get", arguments, -1, &value, e);
 
-	json_object_object_add(arguments, "path", json_object_new_string(path));
-	json_object_object_add(arguments, "property", json_object_new_string(property));
-	r = fr_qmp_command(vm->qmp, "qom-get", arguments, -1, &value, e);
 	if (r)
 		return r;
 	*ret = strdup(json_object_is_type(value, json_type_string) ? json_object_get_string(value) :

@@ -60,6 +60,8 @@ int fr_vm_run_state(struct fr_qmp *qmp, char ret[32], struct fr_error *e);
 /* Wait until the migration is no longer in one of its passing states. */
 int fr_vm_wait_migration(struct fr_qmp *qmp, const char *name, unsigned int timeout_ms,
 			 char ret_status[32], struct fr_error *e);
+/* Arguments of migrate and migrate-incoming for what fr_vm_getfd() passed; NULL: no memory. */
+struct json_object *fr_vm_uri(void);
 /* Pass @fd under the name "fastrestart". */
 int fr_vm_getfd(struct fr_qmp *qmp, int fd, struct fr_error *e);
 

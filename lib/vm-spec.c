@@ -17,7 +17,6 @@
 #include "vm-private.h"
 
 #define SPEC_VERSION 1
-#define SPEC_DEPTH   8
 
 static size_t count_files(const struct fr_vm *vm)
 {
@@ -72,60 +71,70 @@ int fr_vm_sources(const struct fr_vm *vm, struct fr_source **ret_v, size_t *ret_
 	return -ENOMEM;
 }
 
-static void add_string(struct json_object *o, const char *key, const char *value)
-{
-	json_object_object_add(o, key, json_object_new_string(value));
-}
-
 static struct json_object *spec_regions(const struct fr_vm *vm)
 {
-	struct json_object *list = json_object_new_array(), *o;
+	struct json_object *list = json_object_new_array();
 
-	for (size_t i = 0; i < vm->nr_ram; i++) {
-		_cleanup_free_ char *name = region_name(vm, &vm->ram[i]);
+	for (size_t i = 0; list && i < vm->nr_ram; i++) {
+		const struct fr_vm_ram *ram = &vm->ram[i];
+		_cleanup_free_ char *name = region_name(vm, ram);
 
-		if (vm->ram[i].again)
+		if (ram->again)
 			continue;
-		if (!name) {
+		if (!name ||
+		    fr_json_append(list, fr_json_object("name", json_object_new_string(name), "path",
+							json_object_new_string(ram->path), "id",
+							json_object_new_string(ram->id), NULL))) {
 			json_object_put(list);
-			return NULL;
+			list = NULL;
 		}
-		o = json_object_new_object();
-		add_string(o, "name", name);
-		add_string(o, "path", vm->ram[i].path);
-		add_string(o, "id", vm->ram[i].id);
-		json_object_array_add(list, o);
 	}
+	return list;
+}
+
+static struct json_object *spec_argv(const struct fr_vm *vm)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; list && i < vm->argc; i++)
+		if (fr_json_append(list, json_object_new_string(vm->argv[i]))) {
+			json_object_put(list);
+			list = NULL;
+		}
+	return list;
+}
+
+static struct json_object *spec_groups(const struct fr_vm *vm)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; list && i < vm->nr_groups; i++)
+		if (fr_json_append(list, json_object_new_int64(vm->groups[i]))) {
+			json_object_put(list);
+			list = NULL;
+		}
 	return list;
 }
 
 int fr_vm_spec(const struct fr_vm *vm, char **ret_json)
 {
-	struct json_object *o = json_object_new_object(), *argv = json_object_new_array();
-	struct json_object *groups = json_object_new_array(), *regions = spec_regions(vm);
+	const char *qemu = vm->qmp ? fr_qmp_version(vm->qmp) : "";
+	struct json_object *o = fr_json_object(
+		"version", json_object_new_int(SPEC_VERSION), "name",
+		json_object_new_string(vm->name), "exe", json_object_new_string(vm->exe), "argv",
+		spec_argv(vm), "cwd", json_object_new_string(vm->cwd), "qmp",
+		json_object_new_string(vm->qmp_path), "machine",
+		json_object_new_string(vm->machine), "qemu", json_object_new_string(qemu),
+		"running", json_object_new_boolean(vm->was_running), "uid",
+		json_object_new_int64(vm->uid), "gid", json_object_new_int64(vm->gid), "groups",
+		spec_groups(vm), "regions", spec_regions(vm), NULL);
+	char *text = o ? fr_json_text(o) : NULL;
 
-	for (size_t i = 0; i < vm->argc; i++)
-		json_object_array_add(argv, json_object_new_string(vm->argv[i]));
-	for (size_t i = 0; i < vm->nr_groups; i++)
-		json_object_array_add(groups, json_object_new_int64(vm->groups[i]));
-	json_object_object_add(o, "version", json_object_new_int(SPEC_VERSION));
-	add_string(o, "name", vm->name);
-	add_string(o, "exe", vm->exe);
-	json_object_object_add(o, "argv", argv);
-	add_string(o, "cwd", vm->cwd);
-	add_string(o, "qmp", vm->qmp_path);
-	add_string(o, "machine", vm->machine);
-	add_string(o, "qemu", vm->qmp ? fr_qmp_version(vm->qmp) : "");
-	json_object_object_add(o, "running", json_object_new_boolean(vm->was_running));
-	json_object_object_add(o, "uid", json_object_new_int64(vm->uid));
-	json_object_object_add(o, "gid", json_object_new_int64(vm->gid));
-	json_object_object_add(o, "groups", groups);
-	json_object_object_add(o, "regions", regions);
-	*ret_json = regions ? strdup(json_object_to_json_string_ext(
-				      o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)) :
-			      NULL;
 	json_object_put(o);
-	return *ret_json ? 0 : -ENOMEM;
+	if (!text)
+		return -ENOMEM;
+	*ret_json = text;
+	return 0;
 }
 
 /* ----------------------------------------------------------------------------- reading */
@@ -136,17 +145,20 @@ static int malformed(const char *what, struct fr_error *e)
 		       what);
 }
 
+static int out_of_memory(struct fr_error *e)
+{
+	return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+}
+
 static int parse(const char *json, struct json_object **ret, struct fr_error *e)
 {
-	struct json_tokener *tokener = json_tokener_new_ex(SPEC_DEPTH);
-	struct json_object *o, *version;
+	struct json_object *o = NULL, *version;
+	int r = fr_json_parse(json, &o);
 
-	if (!tokener)
-		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
-	o = json_tokener_parse_ex(tokener, json, -1);
-	json_tokener_free(tokener);
+	if (r == -ENOMEM)
+		return out_of_memory(e);
 	version = fr_json_get(o, "version", json_type_int);
-	if (!version || json_object_get_int(version) != SPEC_VERSION) {
+	if (r || !version || json_object_get_int(version) != SPEC_VERSION) {
 		json_object_put(o);
 		return malformed("version", e);
 	}
@@ -154,52 +166,48 @@ static int parse(const char *json, struct json_object **ret, struct fr_error *e)
 	return 0;
 }
 
-/* An array of strings as a vector that ends with NULL. */
-static char **strings(struct json_object *list)
+/* The strings of @list, or their members @key, as a vector that ends with NULL. */
+static int strings(struct json_object *list, const char *key, bool (*is_valid)(const char *),
+		   char ***ret)
 {
 	size_t nr = list ? json_object_array_length(list) : 0;
 	char **v = nr ? calloc(nr + 1, sizeof(*v)) : NULL;
+	int r = !nr ? -EBADMSG : v ? 0 : -ENOMEM;
 
-	for (size_t i = 0; v && i < nr; i++) {
+	for (size_t i = 0; !r && i < nr; i++) {
 		struct json_object *s = json_object_array_get_idx(list, i);
 
+		if (key)
+			s = fr_json_get(s, key, json_type_string);
 		if (!json_object_is_type(s, json_type_string) ||
-		    !(v[i] = strdup(json_object_get_string(s)))) {
-			fr_strv_free(v);
-			return NULL;
-		}
+		    (is_valid && !is_valid(json_object_get_string(s))))
+			r = -EBADMSG;
+		else if (!(v[i] = strdup(json_object_get_string(s))))
+			r = -ENOMEM;
 	}
-	return v;
+	if (r)
+		fr_strv_free(v);
+	else
+		*ret = v;
+	return r;
 }
 
 int fr_vm_spec_regions(const char *json, char ***ret_names, size_t *ret_nr, struct fr_error *e)
 {
 	struct json_object *spec, *list;
 	char **v = NULL;
-	size_t nr = 0;
 	int r = parse(json, &spec, e);
 
 	if (r)
 		return r;
 	list = fr_json_get(spec, "regions", json_type_array);
-	if (list)
-		v = calloc(json_object_array_length(list) + 1, sizeof(*v));
-	for (size_t i = 0; v && i < json_object_array_length(list); i++) {
-		const char *name = fr_json_string(json_object_array_get_idx(list, i), "name");
-
-		if (!fr_name_valid(name) || !(v[nr++] = strdup(name))) {
-			fr_strv_free(v);
-			v = NULL;
-		}
+	r = strings(list, "name", fr_name_valid, &v);
+	if (!r) {
+		*ret_names = v;
+		*ret_nr = json_object_array_length(list);
 	}
 	json_object_put(spec);
-	if (!v || !nr) {
-		fr_strv_free(v);
-		return malformed("regions", e);
-	}
-	*ret_names = v;
-	*ret_nr = nr;
-	return 0;
+	return !r ? 0 : r == -ENOMEM ? out_of_memory(e) : malformed("regions", e);
 }
 
 static int read_id(struct json_object *value, uint32_t *ret)
@@ -219,7 +227,7 @@ static int read_groups(struct json_object *spec, struct fr_vm *vm)
 
 	vm->groups = calloc(nr + 1, sizeof(*vm->groups));
 	if (!list || !vm->groups)
-		return -EBADMSG;
+		return list ? -ENOMEM : -EBADMSG;
 	for (; vm->nr_groups < nr; vm->nr_groups++)
 		if (read_id(json_object_array_get_idx(list, vm->nr_groups),
 			    &vm->groups[vm->nr_groups]))
@@ -229,19 +237,24 @@ static int read_groups(struct json_object *spec, struct fr_vm *vm)
 
 static int fill(struct json_object *spec, struct fr_vm *vm, struct fr_error *e)
 {
+	int r;
+
 	if (!fr_name_valid(fr_json_string(spec, "name")))
 		return malformed("name", e);
 	if (*fr_json_string(spec, "exe") != '/' || *fr_json_string(spec, "cwd") != '/' ||
 	    *fr_json_string(spec, "qmp") != '/')
 		return malformed("a path (exe, cwd or qmp)", e);
-	vm->argv = strings(fr_json_get(spec, "argv", json_type_array));
-	if (!vm->argv)
-		return malformed("argv", e);
+	r = strings(fr_json_get(spec, "argv", json_type_array), NULL, NULL, &vm->argv);
+	if (r)
+		return r == -ENOMEM ? out_of_memory(e) : malformed("argv", e);
 	while (vm->argv[vm->argc])
 		vm->argc++;
 	if (read_id(fr_json_get(spec, "uid", json_type_int), &vm->uid) ||
-	    read_id(fr_json_get(spec, "gid", json_type_int), &vm->gid) || read_groups(spec, vm))
-		return malformed("uid, gid or groups", e);
+	    read_id(fr_json_get(spec, "gid", json_type_int), &vm->gid))
+		return malformed("uid or gid", e);
+	r = read_groups(spec, vm);
+	if (r)
+		return r == -ENOMEM ? out_of_memory(e) : malformed("groups", e);
 	vm->was_running = fr_json_bool(spec, "running");
 	vm->name = strdup(fr_json_string(spec, "name"));
 	vm->exe = strdup(fr_json_string(spec, "exe"));
@@ -249,7 +262,7 @@ static int fill(struct json_object *spec, struct fr_vm *vm, struct fr_error *e)
 	vm->qmp_path = strdup(fr_json_string(spec, "qmp"));
 	vm->machine = strdup(fr_json_string(spec, "machine"));
 	if (!vm->name || !vm->exe || !vm->cwd || !vm->qmp_path || !vm->machine)
-		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+		return out_of_memory(e);
 	return 0;
 }
 
@@ -260,7 +273,7 @@ int fr_vm_parse_spec(const char *json, struct fr_vm **ret_vm, struct fr_error *e
 	int r;
 
 	if (!vm)
-		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+		return out_of_memory(e);
 	r = parse(json, &spec, e);
 	if (!r) {
 		r = fill(spec, vm, e);
