@@ -414,10 +414,11 @@ static int plan(struct exec *x, struct fr_error *e)
 		.cmdline = s->cmdline,
 		.reuse_cmdline = s->options.reuse_cmdline,
 		.allow_unpatched = s->options.allow_unpatched,
-		.nr_cpus = fr_count_cpus(x->ctx),
 	};
-	int r = fr_iomem_ranges(x->ctx, "System RAM", &system_ram, e);
+	int r = fr_count_cpus(x->ctx, &request.nr_cpus, e);
 
+	if (!r)
+		r = fr_iomem_ranges(x->ctx, "System RAM", &system_ram, e);
 	if (!r)
 		r = fr_iomem_ranges(x->ctx, "Persistent Memory (legacy)", &pram, e);
 	/* looked for once: it can take seconds, and no guest is to wait for it */

@@ -24,13 +24,15 @@
 
 #define TAKES_OVER_SECONDS 120 /* how long it tries to resume a VM */
 
+#define RETRY_US 20000 /* when memory lacks */
+
 #define BEATS 10 /* signs of life within the guardian's patience */
 
 /* One byte each; all but MSG_BEAT are answered with the same byte. */
 enum { MSG_HOLD = 'h', MSG_DROP = 'd', MSG_WATCH = 'w', MSG_BEAT = 'b', MSG_END = 'e' };
 
 struct fr_guardian {
-	const struct fr_ctx *ctx;
+	char *cgroup;
 	pid_t pid;
 	int fd;
 	int patience_ms;
@@ -41,6 +43,7 @@ struct fr_guardian {
 
 struct watch { /* in the guardian */
 	struct fr_ctx *ctx;
+	const char *cgroup; /* of its own */
 	struct fr_vm **vms;
 	size_t nr_vms;
 	char *limit; /* nr_overcommit_hugepages as it was */
@@ -103,23 +106,19 @@ static void join_cgroup(const struct fr_ctx *ctx, const char *cgroup)
 }
 
 /* Out of exec's cgroup, which a service manager may kill as a whole. */
-static void leave_cgroup(const struct fr_ctx *ctx)
+static void leave_cgroup(const struct watch *w)
 {
-	_cleanup_free_ char *dir = fr_path(ctx, CGROUP);
-	_cleanup_free_ char *v2 = fr_path(ctx, CGROUP_ROOT "/cgroup.controllers");
+	_cleanup_free_ char *v2 = fr_path(w->ctx, CGROUP_ROOT "/cgroup.controllers");
 
-	if (!dir || !v2 || access(v2, F_OK))
+	if (!v2 || access(v2, F_OK))
 		return;
-	mkdir(dir, 0755);
-	join_cgroup(ctx, CGROUP);
+	mkdir(w->cgroup, 0755);
+	join_cgroup(w->ctx, CGROUP);
 }
 
-static void remove_cgroup(const struct fr_ctx *ctx)
+static void remove_cgroup(const char *dir)
 {
-	_cleanup_free_ char *dir = fr_path(ctx, CGROUP);
-
-	if (dir)
-		rmdir(dir);
+	FR_INSIST(rmdir(dir) ? -errno : 0);
 }
 
 static void ignore_signals(void)
@@ -214,6 +213,7 @@ static int receive(struct watch *w, int fd, int *ret_file)
 	struct msghdr m;
 	ssize_t n;
 
+	/* Only the connection's end says that exec is dead: while it lives, it may jump. */
 	do {
 		n = poll(&p, 1, w->frozen ? w->patience_ms : -1);
 		if (!n)
@@ -223,7 +223,9 @@ static int receive(struct watch *w, int fd, int *ret_file)
 				    .msg_control = control.space,
 				    .msg_controllen = sizeof(control.space)};
 		n = n < 0 ? n : recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
+		if (n < 0 && errno == ENOMEM)
+			usleep(RETRY_US);
+	} while (n < 0 && errno != ECONNRESET);
 	if (n <= 0)
 		return 0;
 	if (m.msg_flags & MSG_CTRUNC)
@@ -273,7 +275,7 @@ static bool listen_to_exec(struct watch *w, int fd)
 			w->frozen = true;
 			break;
 		}
-		fr_write_all(fd, &(char){(char)message}, 1);
+		FR_INSIST(fr_write_all(fd, &(char){(char)message}, 1));
 	}
 }
 
@@ -301,11 +303,11 @@ static int be_guardian(struct watch *w, int fd)
 	prctl(PR_SET_NAME, "fr-guardian"); /* not one of killall kexec-fastrestart */
 	leave_terminal(w->ctx);
 	ignore_signals();
-	leave_cgroup(w->ctx);
+	leave_cgroup(w);
 	for (size_t i = 0; i < w->nr_vms; i++)
 		fr_vm_hang_up(w->vms[i]);
 	note_limit(w);
-	if (fr_write_all(fd, "r", 1))
+	if (FR_INSIST(fr_write_all(fd, "r", 1)))
 		return 1;
 	if (!listen_to_exec(w, fd))
 		return 0;
@@ -317,7 +319,7 @@ static int be_guardian(struct watch *w, int fd)
 	insist_on_unload(w);
 	/* a cgroup with a process in it cannot be removed */
 	join_cgroup(w->ctx, CGROUP_ROOT);
-	remove_cgroup(w->ctx);
+	remove_cgroup(w->cgroup);
 	return 0;
 }
 
@@ -399,23 +401,26 @@ int fr_guardian_start(const struct fr_ctx *ctx, struct fr_vm **vms, size_t nr_vm
 {
 	struct fr_guardian *g = calloc(1, sizeof(*g));
 	struct watch *w = calloc(1, sizeof(*w));
+	char *cgroup = fr_path(ctx, CGROUP);
 	struct fr_ctx own = *ctx;
 	int fds[2], r;
 
-	if (!g || !w || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)) {
-		r = fr_fail(e, FR_FAULT_SYSTEM, g && w ? errno : ENOMEM,
+	if (!g || !w || !cgroup || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)) {
+		r = fr_fail(e, FR_FAULT_SYSTEM, g && w && cgroup ? errno : ENOMEM,
 			    "guardian: cannot start it");
 		free(g);
 		free(w);
+		free(cgroup);
 		return r;
 	}
 	*w = (struct watch){.ctx = &own,
+			    .cgroup = cgroup,
 			    .vms = vms,
 			    .nr_vms = nr_vms,
 			    .exec = getpid(),
 			    .patience_ms = (int)patience_ms,
 			    .pages_fd = -1};
-	g->ctx = ctx;
+	g->cgroup = cgroup;
 	g->patience_ms = (int)patience_ms;
 	g->stop_fd = -1;
 	g->pid = fork();
@@ -483,6 +488,7 @@ void fr_guardian_end(struct fr_guardian *g, bool clean)
 	while (g->pid > 0 && clean && waitpid(g->pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	if (clean)
-		remove_cgroup(g->ctx);
+		remove_cgroup(g->cgroup);
+	free(g->cgroup);
 	free(g);
 }

@@ -18,7 +18,7 @@ int fr_lock(const struct fr_ctx *ctx, bool shared, struct fr_error *e)
 {
 	_cleanup_free_ char *dir = fr_path(ctx, "/run/kexec-fastrestart");
 	_cleanup_free_ char *path = fr_path(ctx, "/run/kexec-fastrestart/lock");
-	int fd;
+	int fd, r;
 
 	if (!dir || !path)
 		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
@@ -29,9 +29,12 @@ int fr_lock(const struct fr_ctx *ctx, bool shared, struct fr_error *e)
 			       errno == EACCES || errno == EPERM ? FR_FAULT_PERMISSION :
 								   FR_FAULT_SYSTEM,
 			       errno, "%s: %s", path, strerror(errno));
-	if (!flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB))
+	r = fr_try_lock(fd, shared ? LOCK_SH : LOCK_EX);
+	if (!r)
 		return fd;
 	close(fd);
+	if (r != -EWOULDBLOCK)
+		return fr_fail(e, FR_FAULT_SYSTEM, -r, "%s: flock: %s", path, strerror(-r));
 	return fr_fail(e, FR_FAULT_REFUSED, EBUSY,
 		       "another load, exec, restore or release is running, or the guardian of an "
 		       "exec still undoes it: try again later");
@@ -59,22 +62,25 @@ int fr_boot_id_read(const struct fr_ctx *ctx, uint8_t ret_id[16], struct fr_erro
 	return 0;
 }
 
-unsigned int fr_count_cpus(const struct fr_ctx *ctx)
+int fr_count_cpus(const struct fr_ctx *ctx, unsigned int *ret_nr, struct fr_error *e)
 {
 	_cleanup_free_ char *path = fr_path(ctx, "/sys/devices/system/cpu/possible"), *text = NULL;
 	unsigned int nr = 0, first, last;
-	int len;
+	int len, r;
 
-	if (!path || fr_read_file(path, 1 << 20, &text, NULL))
-		return 1;
-	for (const char *p = text; sscanf(p, "%u%n", &first, &len) == 1; p += *p == ',') {
+	r = path ? fr_read_file(path, 1 << 20, &text, NULL) : -ENOMEM;
+	if (r && r != -ENOENT)
+		return fr_fail(e, FR_FAULT_SYSTEM, -r, "/sys/devices/system/cpu/possible: %s",
+			       strerror(-r));
+	for (const char *p = r ? "" : text; sscanf(p, "%u%n", &first, &len) == 1; p += *p == ',') {
 		p += len;
 		last = first;
 		if (sscanf(p, "-%u%n", &last, &len) == 1)
 			p += len;
 		nr += last >= first ? last - first + 1 : 0;
 	}
-	return nr ? nr : 1;
+	*ret_nr = nr ? nr : 1;
+	return 0;
 }
 
 uint64_t fr_tsc_khz(const struct fr_ctx *ctx)

@@ -14,8 +14,8 @@ int fr_lock(const struct fr_ctx *ctx, bool shared, struct fr_error *e);
 
 /* /proc/sys/kernel/random/boot_id, binary */
 int fr_boot_id_read(const struct fr_ctx *ctx, uint8_t ret_id[16], struct fr_error *e);
-/* "0-3,8" of /sys/devices/system/cpu/possible; 1 where it cannot be read. */
-unsigned int fr_count_cpus(const struct fr_ctx *ctx);
+/* "0-3,8" of /sys/devices/system/cpu/possible; 1 where there is no such file. */
+int fr_count_cpus(const struct fr_ctx *ctx, unsigned int *ret_nr, struct fr_error *e);
 /* Frequency of the TSC in kHz; 0 when unknown. */
 uint64_t fr_tsc_khz(const struct fr_ctx *ctx);
 /*

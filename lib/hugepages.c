@@ -104,53 +104,79 @@ int fr_hugepages_available(const struct fr_ctx *ctx, unsigned int page_shift, ui
 	return 0;
 }
 
-static int write_counter(const struct fr_ctx *ctx, const char *name, uint64_t v)
-{
-	_cleanup_free_ char *path = fr_path(ctx, HSTATE "%s", name);
-	_cleanup_close_ int fd = -1;
-	char text[32];
-	int n = snprintf(text, sizeof(text), "%" PRIu64 "\n", v);
+/* nr_overcommit_hugepages while it is raised: open, so that it can be set back for sure. */
+struct limit {
+	int fd;
+	uint64_t old;
+};
 
-	if (!path)
-		return -ENOMEM;
-	fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-	return fd < 0 ? -errno : fr_write_all(fd, text, (size_t)n);
+static int write_limit(int fd, uint64_t v)
+{
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%" PRIu64 "\n", v), r;
+
+	do {
+		/* only a file of a test has a length */
+		r = lseek(fd, 0, SEEK_SET) || ftruncate(fd, 0) ? -errno : 0;
+	} while (r == -EINTR);
+	return r ? r : fr_write_all(fd, text, (size_t)n);
 }
 
-/* Allow @pages more surplus pages than there are; the old limit in @ret_old. */
-static int raise_overcommit(const struct fr_ctx *ctx, size_t pages, uint64_t *ret_old,
-			    struct fr_error *e)
+static int restore_limit(const struct limit *l)
 {
-	uint64_t old, surplus;
+	int r = FR_INSIST(write_limit(l->fd, l->old));
+
+	close(l->fd);
+	return r;
+}
+
+/* Allow @pages more surplus pages than there are. */
+static int raise_limit(const struct fr_ctx *ctx, size_t pages, struct limit *ret, struct fr_error *e)
+{
+	_cleanup_free_ char *path = fr_path(ctx, HSTATE "nr_overcommit_hugepages");
+	uint64_t surplus = 0;
+	struct limit l;
 	int r;
 
-	r = read_counter(ctx, "nr_overcommit_hugepages", &old);
+	l.fd = path ? open(path, O_WRONLY | O_CLOEXEC) : -1;
+	r = l.fd >= 0 ? 0 : path ? -errno : -ENOMEM;
+	if (!r)
+		r = read_counter(ctx, "nr_overcommit_hugepages", &l.old);
 	if (!r)
 		r = read_counter(ctx, "surplus_hugepages", &surplus);
-	if (!r && old < surplus + pages)
-		r = write_counter(ctx, "nr_overcommit_hugepages", surplus + pages);
-	if (r < 0)
-		return fr_fail(e,
-			       r == -EACCES || r == -EPERM ? FR_FAULT_PERMISSION : FR_FAULT_SYSTEM,
-			       -r, HSTATE "nr_overcommit_hugepages: %s", strerror(-r));
-	*ret_old = old;
-	return 0;
+	if (!r && l.old < surplus + pages) {
+		r = write_limit(l.fd, surplus + pages);
+		if (r)
+			FR_INSIST(write_limit(l.fd, l.old));
+	}
+	if (!r) {
+		*ret = l;
+		return 0;
+	}
+	if (l.fd >= 0)
+		close(l.fd);
+	return fr_fail(e, r == -EACCES || r == -EPERM ? FR_FAULT_PERMISSION : FR_FAULT_SYSTEM, -r,
+		       HSTATE "nr_overcommit_hugepages: %s", strerror(-r));
 }
 
 /* Pages that may be taken from the host for a moment: three quarters of what is available. */
-static size_t page_budget(const struct fr_ctx *ctx)
+static int page_budget(const struct fr_ctx *ctx, size_t *ret_pages, struct fr_error *e)
 {
 	_cleanup_free_ char *path = fr_path(ctx, "/proc/meminfo"), *text = NULL;
 	uint64_t kib = 0, free_huge = 0;
-	const char *p = NULL;
-	size_t bytes;
+	const char *p;
+	int r = path ? fr_read_file(path, MEMINFO_MAX, &text, NULL) : -ENOMEM;
 
-	if (path && !fr_read_file(path, MEMINFO_MAX, &text, &bytes))
-		p = strstr(text, "MemAvailable:");
+	if (!r)
+		r = read_counter(ctx, "free_hugepages", &free_huge);
+	if (r)
+		return fr_fail(e, FR_FAULT_SYSTEM, -r,
+			       "/proc/meminfo and " HSTATE "free_hugepages: %s", strerror(-r));
+	p = strstr(text, "MemAvailable:");
 	if (p)
 		kib = strtoull(p + strlen("MemAvailable:"), NULL, 10);
-	read_counter(ctx, "free_hugepages", &free_huge);
-	return (size_t)(kib / 2048 * 3 / 4 + free_huge);
+	*ret_pages = (size_t)(kib / 2048 * 3 / 4 + free_huge);
+	return 0;
 }
 
 /* ------------------------------------------------------------- collecting */
@@ -369,10 +395,12 @@ static bool place(struct fr_hugepages *h, struct fr_huge_piece *pieces, size_t n
 static int collect(const struct fr_ctx *ctx, struct fr_hugepages *h, const struct fr_ranges *within,
 		   struct fr_huge_piece *pieces, size_t nr, struct fr_error *e)
 {
-	size_t need = 0, budget = page_budget(ctx), step, i;
-	uint64_t overcommit = 0;
-	int r, undo;
+	size_t need = 0, budget = 0, step, i;
+	struct limit limit = {.fd = -1};
+	int r = page_budget(ctx, &budget, e);
 
+	if (r)
+		return r;
 	for (i = 0; i < nr; i++)
 		need += pages_of(pieces[i].bytes);
 	if (need > budget)
@@ -380,7 +408,7 @@ static int collect(const struct fr_ctx *ctx, struct fr_hugepages *h, const struc
 			e, FR_FAULT_REFUSED, ENOSPC,
 			"%zu huge pages of 2 MiB are needed, %zu can be had: free some memory",
 			need, budget);
-	r = raise_overcommit(ctx, budget, &overcommit, e);
+	r = raise_limit(ctx, budget, &limit, e);
 	if (r < 0)
 		return r;
 	/* A quarter more than needed: something to choose from */
@@ -390,15 +418,14 @@ static int collect(const struct fr_ctx *ctx, struct fr_hugepages *h, const struc
 			step = budget - h->total;
 		r = step ? grow(ctx, h, step, within, e) : 1;
 	}
-	undo = write_counter(ctx, "nr_overcommit_hugepages", overcommit);
+	if (restore_limit(&limit))
+		fr_log(ctx, FR_LOG_WARN, HSTATE "nr_overcommit_hugepages could not be set back");
 	if (r == 1)
 		return fr_fail(
 			e, FR_FAULT_REFUSED, ENOSPC,
 			"no contiguous places for %zu huge pages of 2 MiB in the memory that the "
 			"next kernel sees (of %zu pages tried, %zu lie there)",
 			need, h->total, h->nr_pages);
-	if (!r && undo < 0)
-		fr_log(ctx, FR_LOG_WARN, HSTATE "nr_overcommit_hugepages could not be set back");
 	return r;
 }
 

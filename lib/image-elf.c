@@ -19,8 +19,11 @@ struct extent {
 	uint64_t start, data_end, end; /* physical */
 };
 
+/* libelf's error codes are not public, but it does not lack memory without malloc() saying so. */
 static int elf_fail(struct fr_error *e, const char *what)
 {
+	if (errno == ENOMEM)
+		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
 	return fr_fail(e, FR_FAULT_IMAGE, ENOEXEC, "kernel ELF: %s (%s)", what,
 		       elf_errmsg(-1) ?: "no detail");
 }
@@ -239,6 +242,8 @@ static int parse(Elf *elf, const uint8_t *file, size_t size, struct fr_image *im
 		image->xloadflags = XLF_KERNEL_64 | XLF_CAN_BE_LOADED_ABOVE_4G;
 		if (has_5level(elf))
 			image->xloadflags |= XLF_5LEVEL | XLF_5LEVEL_ENABLED;
+		else if (errno == ENOMEM)
+			return elf_fail(e, "symbols unreadable");
 	}
 	*ret_link_phys = x.start;
 	return lay_out(elf, nr, file, &x, image, e);
@@ -250,6 +255,7 @@ int fr_image_elf(const uint8_t *file, size_t size, struct fr_image *image, uint6
 	Elf *elf;
 	int r;
 
+	errno = 0; /* for elf_fail() */
 	if (elf_version(EV_CURRENT) == EV_NONE)
 		return elf_fail(e, "libelf is too old");
 	elf = elf_memory((char *)(uintptr_t)file, size);

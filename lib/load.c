@@ -135,11 +135,15 @@ static int check_not_staged(const struct load *l, struct fr_error *e)
 
 	if (!path)
 		return out_of_memory(e);
-	if (!l->o->force && !access(path, F_OK))
+	if (l->o->force)
+		return 0;
+	if (!access(path, F_OK))
 		return fr_fail(
 			e, FR_FAULT_REFUSED, EEXIST,
 			"load: an image is staged already: unload it, or replace it with --force");
-	return 0;
+	return errno == ENOENT ?
+		       0 :
+		       fr_fail(e, FR_FAULT_SYSTEM, errno, "%s: %s", path, strerror(errno));
 }
 
 /* ------------------------------------------------------------------ the next kernel */
@@ -715,11 +719,12 @@ static int make_plan(struct load *l, struct fr_error *e)
 		.cmdline = l->cmdline,
 		.reuse_cmdline = l->o->reuse_cmdline,
 		.allow_unpatched = l->o->allow_unpatched,
-		.nr_cpus = fr_count_cpus(l->ctx),
 		.late_bytes = late_bytes(&d, l->nr_vms),
 	};
-	int r = fr_plan_make(&request, &l->plan, e);
+	int r = fr_count_cpus(l->ctx, &request.nr_cpus, e);
 
+	if (!r)
+		r = fr_plan_make(&request, &l->plan, e);
 	if (r)
 		return r;
 	r = warn_of_modules(l, e);

@@ -230,13 +230,16 @@ static int make_parent(const struct fr_region *g, const char *path, struct fr_er
 	return 0;
 }
 
-/* Is @fd still what @path names? */
-static bool is_named(int fd, const char *path, struct stat *ret_st)
+/* Is @fd still what @path names?  0 or 1, or a negative errno. */
+static int is_named(int fd, const char *path, struct stat *ret_st)
 {
 	struct stat named;
 
-	return !fstat(fd, ret_st) && !lstat(path, &named) && named.st_dev == ret_st->st_dev &&
-	       named.st_ino == ret_st->st_ino;
+	if (fstat(fd, ret_st))
+		return -errno;
+	if (lstat(path, &named))
+		return errno == ENOENT ? 0 : -errno;
+	return named.st_dev == ret_st->st_dev && named.st_ino == ret_st->st_ino;
 }
 
 static bool is_leftover(const struct stat *st)
@@ -253,32 +256,57 @@ static int exists(const struct fr_region *g, const char *path, struct fr_error *
 		g->name, path);
 }
 
-/* A file of ours at @path, locked: new, or left by a restore that was killed. */
-static int claim(const struct fr_region *g, const char *path, struct stat *ret_st,
-		 struct fr_error *e)
+/* A new file at @path, or one that was left by a restore that was killed. */
+static int open_claim(const struct fr_region *g, const char *path, bool *ret_new,
+		      struct fr_error *e)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, RESTORING);
+	struct stat st;
 
+	*ret_new = fd >= 0;
 	if (fd < 0 && errno == EEXIST) {
-		struct stat st;
-
-		if (lstat(path, &st) || !is_leftover(&st))
+		if (lstat(path, &st) ? errno == ENOENT : !is_leftover(&st))
 			return exists(g, path, e);
 		fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 	}
-	if (fd < 0)
-		return fr_fail(e, FR_FAULT_SYSTEM, errno, "region %s: cannot create %s: %s",
-			       g->name, path, strerror(errno));
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
-		close(fd);
+	return fd < 0 ? fr_fail(e, FR_FAULT_SYSTEM, errno, "region %s: cannot create %s: %s",
+				g->name, path, strerror(errno)) :
+			fd;
+}
+
+static int lock_claim(const struct fr_region *g, const char *path, int fd, struct stat *ret_st,
+		      struct fr_error *e)
+{
+	int r = fr_try_lock(fd, LOCK_EX);
+
+	if (r == -EWOULDBLOCK)
 		return fr_fail(e, FR_FAULT_REFUSED, EBUSY,
 			       "region %s: another restore of it is running", g->name);
-	}
-	if (!is_named(fd, path, ret_st) || !is_leftover(ret_st)) {
-		close(fd);
-		return exists(g, path, e);
-	}
-	return fd;
+	if (!r)
+		r = is_named(fd, path, ret_st);
+	if (r < 0)
+		return fr_fail(e, FR_FAULT_SYSTEM, -r, "region %s: %s: %s", g->name, path,
+			       strerror(-r));
+	return r && is_leftover(ret_st) ? 0 : exists(g, path, e);
+}
+
+/* A file of ours at @path, locked. */
+static int claim(const struct fr_region *g, const char *path, struct stat *ret_st,
+		 struct fr_error *e)
+{
+	bool new;
+	int fd = open_claim(g, path, &new, e), r;
+
+	if (fd < 0)
+		return fd;
+	r = lock_claim(g, path, fd, ret_st, e);
+	if (!r)
+		return fd;
+	/* one that somebody else has locked or named is theirs */
+	if (new && r != -EBUSY && r != -EEXIST)
+		unlink(path);
+	close(fd);
+	return r;
 }
 
 /* ---------------------------------------------------------------------------- a region */
@@ -348,7 +376,7 @@ static int restore_file(const struct restore *s, const struct fr_region *g,
 		return fd;
 	if (state == FR_STATE_KEPT)
 		r = give(s, g, path, fd, e);
-	if (r && is_named(fd, path, &st) && !st.st_blocks)
+	if (r && is_named(fd, path, &st) > 0 && !st.st_blocks)
 		unlink(path);
 	if (!r)
 		r = finish(s, g, path, fd, e);
@@ -443,7 +471,7 @@ static int open_marker(const struct restore *s, const struct guest *v, struct fr
 	_cleanup_free_ char *dir = fr_path(s->ctx, "/run/kexec-fastrestart/vm");
 	_cleanup_free_ char *path =
 		fr_path(s->ctx, "/run/kexec-fastrestart/vm/%s.started", v->name);
-	int fd;
+	int fd, r;
 
 	if (!run || !dir || !path)
 		return out_of_memory(e);
@@ -452,10 +480,14 @@ static int open_marker(const struct restore *s, const struct guest *v, struct fr
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return fr_fail(e, FR_FAULT_SYSTEM, errno, "%s: %s", path, strerror(errno));
-	if (!flock(fd, LOCK_EX | LOCK_NB))
+	r = fr_try_lock(fd, LOCK_EX);
+	if (!r)
 		return fd;
 	close(fd);
-	return fr_fail(e, FR_FAULT_REFUSED, EBUSY, "VM %s: it is just being started", v->name);
+	return r == -EWOULDBLOCK ?
+		       fr_fail(e, FR_FAULT_REFUSED, EBUSY, "VM %s: it is just being started",
+			       v->name) :
+		       fr_fail(e, FR_FAULT_SYSTEM, -r, "%s: flock: %s", path, strerror(-r));
 }
 
 /* Another thread may still be at it, but has begun: a guest's jobs come after its regions'. */

@@ -8,12 +8,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "json.h"
 #include "ramap.h"
 #include "stage.h"
 #include "util.h"
@@ -60,24 +60,19 @@ static int write_file(int dir_fd, const char *name, const void *data, size_t byt
 	return 0;
 }
 
-static int add(json_object *o, const char *key, json_object *value)
-{
-	return !value || json_object_object_add(o, key, value) ? -ENOMEM : 0;
-}
-
 static int add_string(json_object *o, const char *key, const char *text)
 {
-	return text ? add(o, key, json_object_new_string(text)) : 0;
+	return text ? fr_json_add(o, key, json_object_new_string(text)) : 0;
 }
 
 static int add_u64(json_object *o, const char *key, uint64_t value)
 {
-	return add(o, key, json_object_new_uint64(value));
+	return fr_json_add(o, key, json_object_new_uint64(value));
 }
 
 static int add_bool(json_object *o, const char *key, bool value)
 {
-	return add(o, key, json_object_new_boolean(value));
+	return fr_json_add(o, key, json_object_new_boolean(value));
 }
 
 static int add_hex(json_object *o, const char *key, const uint8_t *bytes, size_t nr)
@@ -145,8 +140,7 @@ static json_object *image_to_json(const struct fr_image *image)
 		for (size_t i_ = 0; array_ && i_ < (nr); i_++) {                                   \
 			json_object *item_ = convert(&(v)[i_]);                                    \
                                                                                                    \
-			if (!item_ || json_object_array_add(array_, item_)) {                      \
-				json_object_put(item_);                                            \
+			if (fr_json_append(array_, item_)) {                                       \
 				json_object_put(array_);                                           \
 				array_ = NULL;                                                     \
 			}                                                                          \
@@ -165,9 +159,9 @@ static json_object *stage_to_json(const struct fr_stage *s)
 	    add_bool(root, "reuse_cmdline", o->reuse_cmdline) ||
 	    add_bool(root, "allow_unpatched", o->allow_unpatched) ||
 	    add_bool(root, "digest", o->digest) || add_u64(root, "initrd_bytes", s->initrd_bytes) ||
-	    add(root, "image", image_to_json(s->image)) ||
-	    add(root, "sources", ARRAY_TO_JSON(o->sources, o->nr_sources, source_to_json)) ||
-	    add(root, "vms", ARRAY_TO_JSON(o->vms, o->nr_vms, vm_to_json))) {
+	    fr_json_add(root, "image", image_to_json(s->image)) ||
+	    fr_json_add(root, "sources", ARRAY_TO_JSON(o->sources, o->nr_sources, source_to_json)) ||
+	    fr_json_add(root, "vms", ARRAY_TO_JSON(o->vms, o->nr_vms, vm_to_json))) {
 		json_object_put(root);
 		return NULL;
 	}
@@ -177,7 +171,7 @@ static json_object *stage_to_json(const struct fr_stage *s)
 static int write_json(int dir_fd, const struct fr_stage *s, struct fr_error *e)
 {
 	json_object *root = stage_to_json(s);
-	const char *text = root ? json_object_to_json_string(root) : NULL;
+	_cleanup_free_ char *text = root ? fr_json_text(root) : NULL;
 	int r = text ? write_file(dir_fd, "load.json", text, strlen(text), e) : out_of_memory(e);
 
 	json_object_put(root);
@@ -199,17 +193,31 @@ static int write_regions(int dir_fd, const struct fr_descriptor *d, struct fr_er
 static int remove_dir(const struct fr_ctx *ctx, const char *name)
 {
 	_cleanup_free_ char *path = fr_path(ctx, RUN_DIR "/%s", name);
-	int dir_fd;
+	int dir_fd, r = 0;
 
 	if (!path)
 		return -ENOMEM;
 	dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir_fd < 0)
 		return -errno;
-	for (size_t i = 0; i < sizeof(stage_files) / sizeof(*stage_files); i++)
-		unlinkat(dir_fd, stage_files[i], 0);
+	for (size_t i = 0; !r && i < sizeof(stage_files) / sizeof(*stage_files); i++)
+		if (unlinkat(dir_fd, stage_files[i], 0) && errno != ENOENT)
+			r = -errno;
 	close(dir_fd);
-	return rmdir(path) ? -errno : 0;
+	if (!r && rmdir(path))
+		r = -errno;
+	return r;
+}
+
+/* @fresh becomes @final, and the other way round if there is one: never neither. */
+static int put_in_place(const char *fresh, const char *final, struct fr_error *e)
+{
+	if (!rename(fresh, final))
+		return 0;
+	if (errno == ENOTEMPTY || errno == EEXIST)
+		if (!renameat2(AT_FDCWD, fresh, AT_FDCWD, final, RENAME_EXCHANGE))
+			return 0;
+	return fail_errno(e, -errno, "cannot rename to", final);
 }
 
 int fr_stage_write(const struct fr_ctx *ctx, const struct fr_stage *s, struct fr_error *e)
@@ -223,7 +231,9 @@ int fr_stage_write(const struct fr_ctx *ctx, const struct fr_stage *s, struct fr
 		return out_of_memory(e);
 	if (mkdir(run, 0700) && errno != EEXIST)
 		return fail_errno(e, -errno, "cannot create", run);
-	remove_dir(ctx, "staged.new");
+	r = remove_dir(ctx, "staged.new");
+	if (r && r != -ENOENT)
+		return fail_errno(e, r, "cannot remove", fresh);
 	if (mkdir(fresh, 0700))
 		return fail_errno(e, -errno, "cannot create", fresh);
 	dir_fd = open(fresh, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -239,25 +249,31 @@ int fr_stage_write(const struct fr_ctx *ctx, const struct fr_stage *s, struct fr
 		r = write_regions(dir_fd, s->surveyed, e);
 	if (!r)
 		r = write_json(dir_fd, s, e);
-	if (!r) {
-		remove_dir(ctx, "staged");
-		if (rename(fresh, final))
-			r = fail_errno(e, -errno, "cannot rename to", final);
-	}
-	if (r)
-		remove_dir(ctx, "staged.new");
+	if (!r)
+		r = put_in_place(fresh, final, e);
+	/* what has just been written and is of no use, or what it replaces */
+	FR_INSIST(remove_dir(ctx, "staged.new"));
 	return r;
 }
 
 int fr_stage_remove(const struct fr_ctx *ctx, struct fr_error *e)
 {
+	_cleanup_free_ char *away = fr_path(ctx, RUN_DIR "/staged.new"),
+			    *final = fr_path(ctx, RUN_DIR "/staged");
 	int r;
 
-	remove_dir(ctx, "staged.new");
-	r = remove_dir(ctx, "staged");
-	if (r == -ENOENT)
-		return fr_fail(e, FR_FAULT_NOT_FOUND, ENOENT, "nothing is staged: run load first");
-	return r ? fail_errno(e, r, "cannot remove", RUN_DIR "/staged") : 0;
+	if (!away || !final)
+		return out_of_memory(e);
+	r = remove_dir(ctx, "staged.new");
+	if (r && r != -ENOENT)
+		return fail_errno(e, r, "cannot remove", away);
+	/* all of it at once: from here on nothing is staged */
+	if (rename(final, away))
+		return errno == ENOENT ? fr_fail(e, FR_FAULT_NOT_FOUND, ENOENT,
+						 "nothing is staged: run load first") :
+					 fail_errno(e, -errno, "cannot remove", final);
+	r = FR_INSIST(remove_dir(ctx, "staged.new"));
+	return r ? fail_errno(e, r, "cannot remove", away) : 0;
 }
 
 /* ------------------------------------------------------------------------ reading */
@@ -430,14 +446,16 @@ static int read_file(const struct fr_ctx *ctx, const char *name, size_t max, siz
 static int read_json(const struct fr_ctx *ctx, struct fr_stage *s, struct fr_error *e)
 {
 	_cleanup_free_ char *text = NULL;
-	json_object *root;
+	json_object *root = NULL;
 	uint64_t format, initrd_bytes;
 	bool ok;
 	int r = read_file(ctx, "load.json", JSON_MAX_BYTES, 0, &text, NULL, e);
 
 	if (r)
 		return r;
-	root = json_tokener_parse(text);
+	if (fr_json_parse(text, &root) == -ENOMEM)
+		return out_of_memory(e);
+	errno = 0; /* what is wrong, but for memory, is no error of libc */
 	ok = root && get_u64(root, "format", STAGE_FORMAT, &format) && format == STAGE_FORMAT &&
 	     get_hex(root, "boot_id", s->boot_id, sizeof(s->boot_id)) &&
 	     get_u64(root, "initrd_bytes", INITRD_MAX_BYTES, &initrd_bytes) &&
@@ -448,8 +466,9 @@ static int read_json(const struct fr_ctx *ctx, struct fr_stage *s, struct fr_err
 	s->options.initrd = s->initrd_path;
 	if (ok)
 		s->initrd_bytes = initrd_bytes;
+	r = ok ? 0 : errno == ENOMEM ? out_of_memory(e) : damaged(e, RUN_DIR "/staged/load.json");
 	json_object_put(root);
-	return ok ? 0 : damaged(e, RUN_DIR "/staged/load.json");
+	return r;
 }
 
 static int read_payload(const struct fr_ctx *ctx, struct fr_stage *s, struct fr_error *e)

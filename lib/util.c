@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sys/file.h>
 
 void *fr_array_reserve(void *v, size_t *cap, size_t nr, size_t elem_bytes)
 {
@@ -90,6 +91,16 @@ int fr_read_file(const char *path, size_t max_bytes, char **ret_data, size_t *re
 	if (ret_bytes)
 		*ret_bytes = bytes;
 	return 0;
+}
+
+int fr_try_lock(int fd, int operation)
+{
+	int r;
+
+	do {
+		r = flock(fd, operation | LOCK_NB);
+	} while (r && errno == EINTR);
+	return r ? -errno : 0;
 }
 
 int fr_parse_bytes(const char *text, uint64_t *ret_bytes, const char **ret_end)

@@ -4,6 +4,7 @@
 #define FR_UTIL_H
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -80,6 +81,22 @@ int fr_write_all(int fd, const void *buf, size_t bytes);
  * after the last byte; -EFBIG beyond @max_bytes.
  */
 int fr_read_file(const char *path, size_t max_bytes, char **ret_data, size_t *ret_bytes);
+
+/*
+ * What undoes something must not fail because memory lacks for a moment: @call, 0 or a
+ * negative errno, is tried for a second.
+ */
+#define FR_INSIST(call)                                      \
+	({                                                   \
+		int tries_ = 50, r_;                         \
+							     \
+		while ((r_ = (call)) == -ENOMEM && tries_--) \
+			poll(NULL, 0, 20);                   \
+		r_;                                          \
+	})
+
+/* flock() @operation, which must not wait: -EWOULDBLOCK when somebody else has it. */
+int fr_try_lock(int fd, int operation);
 
 /*
  * A number of bytes as the kernel's memparse() takes it: decimal, octal or hex,

@@ -225,14 +225,13 @@ static int set_up(struct fr_vm *vm, struct fr_error *e)
 	int r = fr_vm_choose_capabilities(vm->qmp, &vm->capabilities, &vm->old_capabilities, e);
 
 	return r ? r :
-		   fr_qmp_command(vm->qmp, "migrate-set-capabilities",
-				  json_object_get(vm->capabilities), -1, NULL, e);
+		   fr_qmp_command_with(vm->qmp, "migrate-set-capabilities",
+				       json_object_get(vm->capabilities), -1, NULL, e);
 }
 
 static int load_state(struct start *s, struct fr_error *e)
 {
 	struct fr_vm *vm = s->vm;
-	struct json_object *arguments;
 	char status[32];
 	int fd, r;
 
@@ -246,9 +245,7 @@ static int load_state(struct start *s, struct fr_error *e)
 	close(fd);
 	if (r)
 		return r;
-	arguments = json_object_new_object();
-	json_object_object_add(arguments, "uri", json_object_new_string("fd:" FR_VM_FD_NAME));
-	r = fr_qmp_command(vm->qmp, "migrate-incoming", arguments, -1, NULL, e);
+	r = fr_qmp_command_with(vm->qmp, "migrate-incoming", fr_vm_uri(), -1, NULL, e);
 	if (!r)
 		r = fr_vm_wait_migration(vm->qmp, vm->name, left_ms(s), status, e);
 	if (r || !strcmp(status, "completed"))
@@ -265,6 +262,8 @@ static int explain(struct start *s, int r, struct fr_error *e)
 	char tail[LOG_TAIL_BYTES];
 	int status;
 
+	if (e->fault != FR_FAULT_VM)
+		return r; /* it was not QEMU */
 	for (uint64_t end = now_ms() + 200; s->child > 0 && now_ms() < end; poll(NULL, 0, 5))
 		if (waitpid(s->child, &status, WNOHANG) == s->child) {
 			s->child = -1;
@@ -295,16 +294,20 @@ static void unmark(const struct start *s)
 		       s->vm->name, strerror(errno));
 }
 
-static void check_runs(const struct start *s)
+/* False: there is no use in asking more. */
+static bool check_runs(const struct start *s)
 {
 	struct fr_error e = {0};
 	char state[32];
 
-	if (fr_vm_run_state(s->vm->qmp, state, &e))
+	if (fr_vm_run_state(s->vm->qmp, state, &e)) {
 		fr_log(s->ctx, FR_LOG_WARN, "VM %s: %s", s->vm->name, e.text);
-	else if (strcmp(state, "running"))
+		return false;
+	}
+	if (strcmp(state, "running"))
 		fr_log(s->ctx, FR_LOG_WARN, "VM %s: its state is \"%s\" after cont", s->vm->name,
 		       state);
+	return true;
 }
 
 static int run(struct start *s, struct fr_error *e)
@@ -327,11 +330,11 @@ static int run(struct start *s, struct fr_error *e)
 	if (r)
 		return fr_fail_context(e, "VM %s: cont has no answer, so that it may have run",
 				       vm->name);
-	if (vm->was_running)
-		check_runs(s);
+	if (vm->was_running && !check_runs(s))
+		return 0;
 	/* what was found here are this QEMU's defaults; not in the blackout */
-	fr_qmp_command(vm->qmp, "migrate-set-capabilities", json_object_get(vm->old_capabilities),
-		       -1, NULL, NULL);
+	fr_qmp_command_with(vm->qmp, "migrate-set-capabilities",
+			    json_object_get(vm->old_capabilities), -1, NULL, NULL);
 	return 0;
 }
 
