@@ -52,17 +52,42 @@ static void answer(const struct fake_qemu *q, int fd, const char *line)
 		dprintf(fd, "{%s, \"id\": %d}\r\n", a->say, atoi(id + 5));
 }
 
+/* A command, and with getfd a file: the one before is closed then. */
+static ssize_t receive(int fd, char *line, size_t size, int *file)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {.iov_base = line, .iov_len = size};
+	struct msghdr m = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = control.space,
+			   .msg_controllen = sizeof(control.space)};
+	ssize_t n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+
+	if (c && c->cmsg_type == SCM_RIGHTS) {
+		if (*file >= 0)
+			close(*file);
+		memcpy(file, CMSG_DATA(c), sizeof(*file));
+	}
+	return n;
+}
+
 /* One command comes at a time, and without an end of line. */
 static void serve(const struct fake_qemu *q)
 {
+	int fd, file = -1;
 	char line[4096];
 	ssize_t n;
-	int fd;
 
 	while ((fd = accept(q->fd, NULL, NULL)) >= 0) {
 		dprintf(fd, GREETING);
-		while ((n = read(fd, line, sizeof(line) - 1)) > 0) {
+		while ((n = receive(fd, line, sizeof(line) - 1, &file)) > 0) {
 			line[n] = '\0';
+			if (q->saves && strstr(line, "\"migrate\""))
+				dprintf(file, "state");
 			answer(q, fd, line);
 		}
 		close(fd);

@@ -15,6 +15,7 @@ struct fake_answer {
 struct fake_qemu {
 	const struct fake_answer *answers; /* looked at before those that every QEMU gives */
 	const char *ram_path;
+	bool saves;    /* something like a device state into the file that it got */
 	bool *stopped; /* shared with this process, if it is to know */
 	char socket[128];
 	int fd;

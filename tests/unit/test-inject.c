@@ -1,0 +1,843 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * load, exec, restore and what goes with them, with every allocation, every system call
+ * and every operation of the kernel boundary failing once (inject.h): each failure is
+ * reported as such or made good, and leaves the host as it was and the guests running.
+ *
+ * One host serves all: it has hopped, and kept the VM "old" and the region "raw"; the VM
+ * "web" runs on it, with its RAM in a tmpfs file whose pages hold their frame's number.
+ */
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "bootparams.h"
+#include "bytes.h"
+#include "fake-qemu.h"
+#include "fake-root.h"
+#include "host.h"
+#include "inject.h"
+#include "kernel.h"
+#include "make-image.h"
+#include "ramap.h"
+#include "stage.h"
+#include "test.h"
+
+#define CLEAN_HUGE (GIB >> 21)	   /* first huge page that the kernel gives */
+#define FILE_PFN   (7 * GIB >> 12) /* first frame of the running VM's RAM */
+#define KEPT_PFN   (6 * GIB >> 12) /* first frame of the kept VM's RAM */
+#define RAW_PFN	   (5 * GIB >> 12)
+#define FILE_PAGES 16
+#define CMDLINE	   "nokaslr console=ttyS0"
+#define HSTATE	   "/sys/kernel/mm/hugepages/hugepages-2048kB/"
+#define REGIONS	   "/sys/kernel/fastrestart/regions/"
+#define STARTED	   "/run/kexec-fastrestart/vm/old.started"
+
+#define CHECK(condition, what)       \
+	do {                         \
+		if (!(condition))    \
+			return what; \
+	} while (0)
+
+static struct fake_root root;
+static char dir[64], ram[80], kept_ram[80], kernel[96], initrd[96];
+static struct fake_qemu qemu;
+
+/* What the kernel and the guest would hold; shared with children. */
+static struct world {
+	int pins;
+	bool loaded, guest_stopped;
+	uint64_t nr_given;
+	uint64_t sealed; /* digest of the descriptor at reboot() */
+	const uint8_t *page[512];
+	size_t nr_pages;
+	uint64_t before;   /* digest of the root */
+	uint64_t expected; /* digest of what load stages, or exec seals */
+	uint64_t planned;  /* digest of the plan */
+	bool replanned;	   /* another one was made */
+} * world;
+
+/* --------------------------------------------------------------------------- the kernel */
+
+static bool is_mapped(int pagemap, const void *addr)
+{
+	uint64_t entry = 0;
+
+	return pread(pagemap, &entry, 8, (off_t)((uintptr_t)addr / 4096 * 8)) == 8 && entry >> 63;
+}
+
+static int give_frames(const void *addr, size_t page_bytes, size_t nr, uint64_t *pfns)
+{
+	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+
+	for (size_t i = 0; i < nr; i++) {
+		uint8_t *page = (uint8_t *)(uintptr_t)addr + i * page_bytes;
+
+		if (page_bytes == FR_PAGE_BYTES) {
+			pfns[i] = is_mapped(pagemap, page) ? fr_get_le64(page) : FR_PFN_NONE;
+			continue;
+		}
+		if (!fr_get_le64(page + page_bytes - 8))
+			fr_put_le64(page + page_bytes - 8, CLEAN_HUGE + world->nr_given++);
+		pfns[i] = fr_get_le64(page + page_bytes - 8) << 9;
+		world->page[world->nr_pages++ % 512] = page;
+	}
+	close(pagemap);
+	return 0;
+}
+
+static int fake_frames(void *data, const void *addr, size_t page_bytes, size_t nr, uint64_t *pfns)
+{
+	int r = inject_operation("frames");
+
+	(void)data;
+	inject_pause();
+	if (!r)
+		r = give_frames(addr, page_bytes, nr, pfns);
+	inject_resume();
+	return r;
+}
+
+static int fake_huge_memfd(void *data)
+{
+	int r = inject_operation("huge_memfd");
+
+	(void)data;
+	inject_pause();
+	if (!r)
+		r = memfd_create("fake", MFD_CLOEXEC);
+	inject_resume();
+	return r;
+}
+
+static int fake_pin(void *data, const struct iovec *iov, unsigned int nr, void **ret_pin)
+{
+	int r = inject_operation("pin");
+
+	(void)data;
+	(void)iov;
+	if (r || !nr)
+		return r;
+	world->pins++;
+	*ret_pin = &world->pins;
+	return 0;
+}
+
+static void fake_unpin(void *data, void *pin)
+{
+	(void)data;
+	--*(int *)pin;
+}
+
+static int fake_kexec_load(void *data, uint64_t entry, unsigned long nr,
+			   const struct fr_kexec_segment *segments, unsigned long flags)
+{
+	int r = inject_operation(nr ? "kexec_load" : "unload");
+
+	(void)data;
+	(void)entry;
+	(void)segments;
+	(void)flags;
+	if (!r)
+		world->loaded = nr > 0;
+	return r;
+}
+
+/* The descriptor of this moment, less its stamps and boot-time places. */
+static uint64_t sealed_digest(void)
+{
+	struct fr_descriptor *d;
+	uint64_t digest = 0;
+
+	for (size_t i = world->nr_pages; i-- && !digest;) {
+		const uint8_t *p = world->page[i];
+
+		if (memcmp(p, FR_MAGIC, 8) ||
+		    fr_descriptor_decode(
+			    p, fr_get_le64(p + offsetof(struct fr_wire_header, total_bytes)), &d,
+			    NULL))
+			continue;
+		digest = d->hop;
+		for (size_t k = 0; k < d->nr_regions; k++)
+			digest = XXH64(&d->regions[k].extents.v[0],
+				       d->regions[k].extents.nr * sizeof(struct fr_extent),
+				       XXH64(d->regions[k].name, strlen(d->regions[k].name),
+					     digest));
+		for (size_t k = 0; k < d->nr_blobs; k++)
+			digest = XXH64(d->blobs[k].data, d->blobs[k].bytes,
+				       XXH64(d->blobs[k].name, strlen(d->blobs[k].name), digest));
+		fr_descriptor_free(d);
+	}
+	return digest;
+}
+
+static int fake_reboot(void *data)
+{
+	int r = inject_operation("reboot");
+
+	(void)data;
+	inject_pause();
+	world->sealed = world->loaded && world->guest_stopped ? sealed_digest() : 0;
+	inject_resume();
+	return r ? r : -EINVAL;
+}
+
+static void set_state(const char *name, const char *text)
+{
+	char file[128];
+
+	snprintf(file, sizeof(file), REGIONS "%s/state", name);
+	fake_root_text(&root, file, text);
+}
+
+static int fake_ioctl(void *data, int dev_fd, unsigned long request, struct fr_ioc_region *arg)
+{
+	int r = inject_operation(request == FR_IOC_STAMP   ? "stamp" :
+				 request == FR_IOC_RELEASE ? "release" :
+							     "restore");
+
+	(void)data;
+	(void)dev_fd;
+	if (r || request == FR_IOC_STAMP)
+		return r;
+	inject_pause();
+	if (arg->fd >= 0 && request == FR_IOC_RESTORE &&
+	    fallocate(arg->fd, 0, 0, FILE_PAGES * 4096))
+		abort();
+	set_state((char *)arg->name, request == FR_IOC_RESTORE ? "restored\n" : "released\n");
+	inject_resume();
+	return 0;
+}
+
+static const struct fr_kernel_ops ops = {
+	.kexec_load = fake_kexec_load,
+	.reboot_kexec = fake_reboot,
+	.fastrestart_ioctl = fake_ioctl,
+	.frames = fake_frames,
+	.huge_memfd = fake_huge_memfd,
+	.pin = fake_pin,
+	.unpin = fake_unpin,
+};
+/* threads would make the order of calls another one each time */
+static struct fr_ctx ctx = {.root = root.path, .ops = &ops, .nr_threads = 1};
+
+/* ----------------------------------------------------------------------------- the host */
+
+static uint64_t tree_digest;
+
+static int add_to_digest(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	char contents[1 << 16] = "";
+	ssize_t n = 0;
+	int fd = type == FTW_F && S_ISREG(st->st_mode) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+
+	(void)ftw;
+	if (fd >= 0 && strstr(path, "/dev/kmsg")) {
+		close(fd);
+		return 0; /* the guardian says there what it does */
+	}
+	if (fd >= 0) {
+		n = read(fd, contents, sizeof(contents));
+		close(fd);
+	}
+	/* in any order */
+	tree_digest +=
+		XXH64(path, strlen(path),
+		      XXH64(contents, n > 0 ? (size_t)n : 0,
+			    (uint64_t)st->st_mode ^ (type == FTW_F ? (uint64_t)st->st_size : 0)));
+	return 0;
+}
+
+/* Of all names, modes and (beginnings of) contents below @name of the root. */
+static uint64_t digest_tree(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s%s", root.path, name);
+	tree_digest = 0;
+	nftw(path, add_to_digest, 16, FTW_PHYS);
+	return tree_digest;
+}
+
+static char *make_spec(const char *name)
+{
+	char text[1024], exe[256];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
+	exe[n > 0 ? n : 0] = '\0';
+	snprintf(text, sizeof(text),
+		 "{\"version\":1,\"name\":\"%s\",\"exe\":\"%s\",\"argv\":[\"vmm\",\"be-vmm\","
+		 "\"-object\",\"memory-backend-file,id=m,prealloc=on\",\"-M\",\"q35\"],"
+		 "\"cwd\":\"%s\",\"qmp\":\"%s/old.qmp\",\"machine\":\"pc-q35-7.2\","
+		 "\"running\":true,\"uid\":%u,\"gid\":%u,\"groups\":[],\"qemu\":\"7.2.22\","
+		 "\"regions\":[{\"name\":\"old\",\"path\":\"%s\",\"id\":\"m\"}]}",
+		 name, exe, root.path, root.path, geteuid(), getegid(), kept_ram);
+	return strdup(text);
+}
+
+static void put_descriptor(void)
+{
+	struct fr_descriptor *d = calloc(1, sizeof(*d));
+	static char zeros[FILE_PAGES * 4096];
+	XXH128_canonical_t digest;
+	size_t bytes;
+	void *p;
+
+	d->hop = 3;
+	d->nr_regions = 2;
+	d->regions = calloc(2, sizeof(*d->regions));
+	d->nr_blobs = 2;
+	d->blobs = calloc(2, sizeof(*d->blobs));
+	XXH128_canonicalFromHash(&digest, XXH3_128bits(zeros, sizeof(zeros)));
+	d->regions[0] = (struct fr_region){.name = "old",
+					   .kind = FR_KIND_SHMEM,
+					   .page_shift = 12,
+					   .size_bytes = FILE_PAGES * 4096,
+					   .mode = S_IFREG | 0600,
+					   .uid = geteuid(),
+					   .gid = getegid(),
+					   .digest_alg = FR_DIGEST_XXH3_128,
+					   .path = strdup(kept_ram)};
+	memcpy(d->regions[0].digest, digest.digest, FR_DIGEST_BYTES);
+	d->regions[1] = (struct fr_region){.name = "raw",
+					   .kind = FR_KIND_RAW,
+					   .page_shift = 12,
+					   .size_bytes = FILE_PAGES * 4096,
+					   .path = strdup("")};
+	d->blobs[0] = (struct fr_blob){.name = "vm/old/spec", .data = make_spec("old")};
+	d->blobs[0].bytes = strlen(d->blobs[0].data);
+	d->blobs[1] = (struct fr_blob){.name = "vm/old/state", .data = strdup("state"), .bytes = 5};
+	if (fr_ram_map_add(&d->ram, 0x100000, 3 * GIB, FR_E820_RAM, 0) ||
+	    fr_ram_map_add(&d->ram, 4 * GIB, 8 * GIB, FR_E820_RAM, 0) ||
+	    fr_extents_append(&d->regions[0].extents, KEPT_PFN, FILE_PAGES, 0) ||
+	    fr_extents_append(&d->regions[1].extents, RAW_PFN, FILE_PAGES, 0))
+		abort();
+	bytes = fr_descriptor_bytes(d);
+	p = calloc(1, bytes);
+	if (fr_descriptor_encode(d, p, bytes, NULL))
+		abort();
+	fake_root_write(&root, "/sys/kernel/fastrestart/descriptor", p, bytes);
+	free(p);
+	fr_descriptor_free(d);
+}
+
+static void put_kernel(void)
+{
+	struct bytes elf = make_elf(), bz;
+
+	make_relocations(&elf, 1);
+	bz = make_bzimage(&elf, MAKE_GZIP);
+	fake_root_write(&root, "/vmlinuz", bz.v, bz.n);
+	fake_root_text(&root, "/initrd", "an initrd");
+	snprintf(kernel, sizeof(kernel), "%s/vmlinuz", root.path);
+	snprintf(initrd, sizeof(initrd), "%s/initrd", root.path);
+	free(elf.v);
+	free(bz.v);
+}
+
+static void put_kernel_files(void)
+{
+	static const char *const files[][2] = {
+		{"/proc/self/status", "Name:\tx\nCapEff:\t000001ffffffffff\n"},
+		{"/proc/self/oom_score_adj", "-1000"},
+		{"/proc/sys/kernel/kexec_load_disabled", "0\n"},
+		{"/proc/sys/kernel/kexec_load_limit_reboot", "-1\n"},
+		{"/proc/sys/kernel/random/boot_id", "01234567-89ab-cdef-0011-223344556677\n"},
+		{"/proc/cmdline", "quiet\n"},
+		{"/proc/cpuinfo", "flags\t: fpu\ncpu MHz\t\t: 2500.000\n\n"},
+		{"/proc/meminfo",
+		 "MemTotal: 7340032 kB\nMemAvailable: 22528 kB\n" /* for 8 huge pages */
+
+		 "HardwareCorrupted: 0 kB\n"},
+		{"/proc/iomem", "00100000-bfffffff : System RAM\n"
+				"  01000000-01ffffff : Kernel code\n"
+				"100000000-13fffffff : System RAM\n"
+				"148000000-17fffffff : System RAM\n"
+				"188000000-1ffffffff : System RAM\n"},
+		{"/sys/kernel/kexec_loaded", "0\n"},
+		{"/sys/kernel/security/lockdown", "[none] integrity confidentiality\n"},
+		{"/sys/kernel/fastrestart/versions", "1 1\n"},
+		{"/sys/kernel/fastrestart/status", "accepted\n"},
+		{"/sys/firmware/memmap/0/start", "0x100000\n"},
+		{"/sys/firmware/memmap/0/end", "0xbfffffff\n"},
+		{"/sys/firmware/memmap/0/type", "System RAM\n"},
+		{"/sys/firmware/memmap/1/start", "0x100000000\n"},
+		{"/sys/firmware/memmap/1/end", "0x1ffffffff\n"},
+		{"/sys/firmware/memmap/1/type", "System RAM\n"},
+		{"/sys/devices/system/cpu/possible", "0-3\n"},
+		{"/sys/fs/cgroup/cgroup.controllers", "\n"},
+		{"/sys/fs/cgroup/cgroup.procs", "0\n"},
+		{"/dev/fastrestart", ""},
+		{"/dev/kmsg", "Calibrating delay loop (skipped), 5000.00 BogoMIPS (lpj=10000000)"},
+		{HSTATE "nr_overcommit_hugepages", "7\n"},
+		{HSTATE "surplus_hugepages", "0\n"},
+		{HSTATE "free_hugepages", "0\n"},
+		{HSTATE "resv_hugepages", "0\n"},
+		{"/run/kexec-fastrestart/vm/x", ""},
+	};
+	struct boot_params bp = {.acpi_rsdp_addr = 0xf5aa0};
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
+		fake_root_text(&root, files[i][0], files[i][1]);
+	fake_root_write(&root, "/sys/kernel/boot_params/data", &bp, sizeof(bp));
+	set_state("old", "kept\n");
+	set_state("raw", "kept\n");
+}
+
+/* The RAM of "web", with a hole. */
+static void put_ram(void)
+{
+	int fd = open(ram, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	uint8_t page[4096] = {0};
+
+	for (uint64_t i = 0; i < FILE_PAGES; i++) {
+		fr_put_le64(page, FILE_PFN + i);
+		if (i != 5 && pwrite(fd, page, sizeof(page), (off_t)(i * 4096)) != sizeof(page))
+			abort();
+	}
+	close(fd);
+}
+
+static const struct fake_answer answers[] = {
+	{"\"query-migrate\"", "\"return\": {\"status\": \"completed\"}"},
+	{"query-migrate-parameters", "\"return\": {\"max-bandwidth\": 1000}"},
+	{NULL, NULL},
+};
+
+static void make(void)
+{
+	static const char argv[] = "-m\0001G\0-object\0memory-backend-file,id=m,share=on";
+
+	world = mmap(NULL, sizeof(*world), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
+	strcpy(dir, "/dev/shm/fr-test-XXXXXX");
+	if (!mkdtemp(dir))
+		abort();
+	snprintf(ram, sizeof(ram), "%s/ram", dir);
+	snprintf(kept_ram, sizeof(kept_ram), "%s/sub/ram", dir);
+	fake_root_make(&root);
+	put_ram();
+	put_kernel();
+	put_kernel_files();
+	put_descriptor();
+	qemu = (struct fake_qemu){.ram_path = ram,
+				  .answers = answers,
+				  .saves = true,
+				  .stopped = &world->guest_stopped};
+	fake_qemu_start(&qemu, &root, argv, sizeof(argv));
+}
+
+static void drop(void)
+{
+	struct fake_root shm;
+
+	fake_qemu_stop(&qemu);
+	snprintf(shm.path, sizeof(shm.path), "%s", dir);
+	fake_root_remove(&shm);
+	fake_root_remove(&root);
+}
+
+/* ------------------------------------------------------------------- what is always true */
+
+/* Until the guardian, too, is done. */
+static const char *wait_for_all(void)
+{
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+	return NULL;
+}
+
+static const char *check_host(int r, const struct fr_error *e)
+{
+	(void)r;
+	(void)e;
+	wait_for_all();
+	CHECK(!world->replanned, "it makes another plan");
+	CHECK(!world->pins, "pages stay pinned");
+	CHECK(!world->loaded, "an image stays loaded");
+	CHECK(!world->guest_stopped, "the guest does not run on");
+	return NULL;
+}
+
+static const char *settle_host(int r)
+{
+	(void)r;
+	world->pins = 0;
+	world->loaded = world->guest_stopped = world->replanned = false;
+	world->nr_pages = world->nr_given = 0;
+	if (digest_tree("") == world->before)
+		return NULL;
+	put_kernel_files();
+	return digest_tree("") == world->before ? "it leaves the kernel in another state" :
+						  "it leaves something on the host";
+}
+
+/* --------------------------------------------------------------------------------- load */
+
+static int load(bool force, const char *append, struct fr_error *e)
+{
+	struct fr_vm_arg vm = {.name = MUTABLE("web"), .qmp_path = qemu.socket};
+	struct fr_load_options o = {.kernel = kernel,
+				    .initrd = initrd,
+				    .append = append,
+				    .force = force,
+				    .digest = true,
+				    .vms = &vm,
+				    .nr_vms = 1};
+	struct fr_plan *plan;
+	int r = fr_load(&ctx, &o, false, &plan, e);
+
+	if (!r) {
+		uint64_t planned = plan->needed_bytes;
+
+		for (size_t i = 0; i < plan->nr_warnings; i++)
+			planned = XXH64(plan->warnings[i].text, strlen(plan->warnings[i].text),
+					planned);
+		if (!world->planned)
+			world->planned = planned;
+		fr_plan_free(plan);
+		world->replanned |= planned != world->planned;
+	}
+	return r;
+}
+
+static int run_load(struct fr_error *e)
+{
+	return load(false, CMDLINE, e);
+}
+
+/* On top of what is staged; from here on something is. */
+static int run_load_again(struct fr_error *e)
+{
+	return load(false, CMDLINE, e);
+}
+
+static int run_load_force(struct fr_error *e)
+{
+	return load(true, "nokaslr console=ttyS1", e);
+}
+
+/* What was staged is all of it, or nothing. */
+static const char *settle_load(int r)
+{
+	uint64_t staged = digest_tree("/run/kexec-fastrestart/staged");
+
+	if (!r && !world->expected)
+		world->expected = staged;
+	CHECK(fr_stage_remove(&ctx, NULL) == (r ? -ENOENT : 0), "it stages in spite of an error");
+	CHECK(r || staged == world->expected, "it stages something else");
+	return settle_host(r);
+}
+
+static const char *settle_load_force(int r)
+{
+	uint64_t staged = digest_tree("/run/kexec-fastrestart/staged");
+	const char *wrong = NULL;
+
+	if (!r && !world->expected)
+		world->expected = staged;
+	if (!r && staged != world->expected)
+		wrong = "it stages something else";
+	if (!r && load(true, CMDLINE, NULL))
+		abort();
+	return wrong ? wrong : settle_host(r);
+}
+
+static int run_unload(struct fr_error *e)
+{
+	return fr_unload(&ctx, e);
+}
+
+static const char *settle_unload(int r)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/run/kexec-fastrestart/staged", root.path);
+	CHECK(r || access(path, F_OK), "what was staged is still there");
+	if (load(true, CMDLINE, NULL))
+		abort();
+	return settle_host(r);
+}
+
+/* --------------------------------------------------------------------------------- exec */
+
+static int run_exec(struct fr_error *e)
+{
+	struct fr_exec_options o = {.no_sync = true, .patience_ms = 3000, .vm_timeout_ms = 3000};
+
+	return fr_exec(&ctx, &o, e);
+}
+
+static int run_exec_copy(struct fr_error *e)
+{
+	struct fr_exec_options o = {
+		.no_sync = true, .patience_ms = 3000, .vm_timeout_ms = 3000, .no_in_place = true};
+
+	return fr_exec(&ctx, &o, e);
+}
+
+static const char *check_exec(int r, const struct fr_error *e)
+{
+	const char *wrong = check_host(r, e);
+
+	if (wrong)
+		return wrong;
+	if (r == -EINVAL && !world->expected)
+		world->expected = world->sealed;
+	CHECK(r != -EINVAL || (world->sealed && world->sealed == world->expected),
+	      "it would have jumped with another descriptor");
+	world->sealed = 0;
+	return NULL;
+}
+
+/* ------------------------------------------------------------------------------ restore */
+
+static int run_restore(struct fr_error *e)
+{
+	struct fr_restore_options o = {.all = true, .verify = true, .vm_timeout_ms = 3000};
+
+	return fr_restore(&ctx, &o, e);
+}
+
+static const char *state_of(const char *name)
+{
+	char file[128];
+
+	snprintf(file, sizeof(file), REGIONS "%s/state", name);
+	return fake_root_line(&root, file);
+}
+
+static bool has_contents(const char *name)
+{
+	char path[128];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s%s", root.path, name);
+	return !stat(path, &st) && st.st_size > 0;
+}
+
+/* The VMM that was started; at most one. */
+static bool end_vmm(void)
+{
+	pid_t vmm;
+
+	if (!has_contents("/pid"))
+		return false;
+	vmm = (pid_t)atoi(fake_root_line(&root, "/pid"));
+	if (waitpid(vmm, NULL, WNOHANG))
+		return false;
+	kill(vmm, SIGKILL);
+	return waitpid(vmm, NULL, 0) == vmm;
+}
+
+static const char *check_restore(int r, const struct fr_error *e)
+{
+	bool restored = !strcmp(state_of("old"), "restored"), lives = end_vmm();
+	struct stat st;
+	bool there = !lstat(kept_ram, &st);
+
+	(void)e;
+	wait_for_all();
+	CHECK(restored == there, there ? "a file without memory is left" : "memory is lost");
+	CHECK(!there || st.st_size == FILE_PAGES * 4096, "the file is not whole");
+	CHECK(r || (lives && restored && (st.st_mode & 07777) == 0600), "it is not restored");
+	CHECK(lives == has_contents(STARTED),
+	      lives ? "a VM runs that is not marked" : "a VM is marked that does not run");
+	return NULL;
+}
+
+static const char *settle_restore(int r)
+{
+	char path[128];
+
+	unlink(kept_ram);
+	*strrchr(kept_ram, '/') = '\0';
+	rmdir(kept_ram);
+	kept_ram[strlen(kept_ram)] = '/';
+	set_state("old", "kept\n");
+	set_state("raw", "kept\n");
+	for (const char *const *name =
+		     (const char *const[]){STARTED, "/old.qmp", "/pid",
+					   "/run/kexec-fastrestart/old.log", NULL};
+	     *name; name++) {
+		snprintf(path, sizeof(path), "%s%s", root.path, *name);
+		unlink(path);
+	}
+	return settle_host(r);
+}
+
+static int run_release(struct fr_error *e)
+{
+	char *names[] = {MUTABLE("raw")};
+
+	return fr_release(&ctx, names, 1, e);
+}
+
+static const char *check_release(int r, const struct fr_error *e)
+{
+	(void)e;
+	CHECK(!r == !strcmp(state_of("raw"), "released"), "it says what is not so");
+	return NULL;
+}
+
+/* ------------------------------------------------------------------------------- status */
+
+static int run_status(struct fr_error *e)
+{
+	struct fr_status *s;
+	void *data;
+	size_t bytes;
+	int r = fr_status_read(&ctx, &s, e);
+
+	if (r)
+		return r;
+	r = s->handed && s->handed->nr_regions == 2 ? 0 : 1;
+	fr_status_free(s);
+	if (r)
+		return r; /* it reports less than there is */
+	r = fr_kept_read(&ctx, &data, &bytes, e);
+	if (!r)
+		free(data);
+	return r;
+}
+
+/* --------------------------------------------------------------------------------- main */
+
+/* A guardian that cannot do its part ends; pthread_create() has an error of its own. */
+static bool guardian_dies(int r, const char *call, int err)
+{
+	(void)err;
+	return r == -ECHILD || (r == -EAGAIN && !strncmp(call, "clone", 5));
+}
+
+static const struct inject_scenario scenarios[] = {
+	{"load", run_load, 0, check_host, settle_load, NULL},
+	{"load again", run_load_again, -EEXIST, check_host, settle_host, NULL},
+	{"load --force", run_load_force, 0, check_host, settle_load_force, NULL},
+	{"status", run_status, 0, check_host, settle_host, NULL},
+	{"exec", run_exec, -EINVAL, check_exec, settle_host, guardian_dies},
+	{"exec --no-in-place", run_exec_copy, -EINVAL, check_exec, settle_host, guardian_dies},
+	{"unload", run_unload, 0, check_host, settle_unload, NULL},
+	{"restore", run_restore, 0, check_restore, settle_restore, NULL},
+	{"release", run_release, 0, check_release, settle_restore, NULL},
+};
+
+#define NR_SCENARIOS (sizeof(scenarios) / sizeof(*scenarios))
+
+static void *nothing(void *data)
+{
+	return data;
+}
+
+/* What libraries keep for good after their first use. */
+static void warm_up(void)
+{
+	pthread_t thread;
+	struct fr_error e;
+
+	if (pthread_create(&thread, NULL, nothing, NULL) || pthread_join(thread, NULL))
+		abort();
+	if (run_load(&e)) {
+		fprintf(stderr, "%s\n", e.text);
+		abort();
+	}
+	fr_stage_remove(&ctx, &e);
+	world->nr_pages = 0;
+}
+
+static void answer(int client, const char *command)
+{
+	const char *id = strstr(command, "\"id\":"), *say = "{}";
+
+	if (strstr(command, "query-migrate-capabilities"))
+		say = "[{\"capability\": \"x-ignore-shared\", \"state\": false}]";
+	else if (strstr(command, "query-migrate"))
+		say = "{\"status\": \"completed\"}";
+	else if (strstr(command, "query-status"))
+		say = "{\"status\": \"running\"}";
+	dprintf(client, "{\"return\": %s, \"id\": %d}\r\n", say, id ? atoi(id + 5) : 0);
+}
+
+/* A VMM in the root: it answers everything with success. */
+static int be_vmm(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "old.qmp"};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), pid = creat("pid", 0600);
+	char line[4096];
+	ssize_t n;
+
+	alarm(60);
+	dprintf(pid, "%d\n", getpid());
+	close(pid);
+	signal(SIGPIPE, SIG_IGN);
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 4))
+		return 1;
+	for (;;) {
+		int client = accept(fd, NULL, NULL);
+
+		dprintf(client, "{\"QMP\": {}}\r\n");
+		while ((n = read(client, line, sizeof(line) - 1)) > 0) {
+			line[n] = '\0';
+			answer(client, line);
+		}
+		close(client);
+	}
+}
+/* Every @step-th failure, on a host of its own. */
+static void work(long first, long step, const char *only, atomic_bool *failed)
+{
+	make();
+	warm_up();
+	for (size_t i = 0; i < NR_SCENARIOS; i++) {
+		if (scenarios[i].run == run_load_again && load(false, CMDLINE, NULL))
+			abort();
+		world->before = digest_tree("");
+		world->expected = 0;
+		if ((!only || !strcmp(only, scenarios[i].name)) &&
+		    !inject_all(&scenarios[i], first, step))
+			failed[i] = true;
+	}
+	drop();
+}
+
+int main(int argc, char **argv)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN), workers = cpus < 1 ? 1 : cpus < 4 ? cpus : 4;
+	atomic_bool *failed;
+	bool any = false;
+	int status;
+
+	if (argc > 1 && !strcmp(argv[1], "be-vmm"))
+		return be_vmm();
+	failed = mmap(NULL, sizeof(*failed) * NR_SCENARIOS, PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	printf("1..%zu\n", NR_SCENARIOS);
+	fflush(stdout);
+	for (long i = 0; i < workers; i++)
+		if (!fork()) {
+			work(i + 1, workers, argv[1], failed);
+			exit(0);
+		}
+	while (wait(&status) > 0)
+		any |= status != 0;
+	for (size_t i = 0; i < NR_SCENARIOS; i++) {
+		printf("%sok %zu - %s\n", failed[i] ? "not " : "", i + 1, scenarios[i].name);
+		any |= failed[i];
+	}
+	return any;
+}
