@@ -133,6 +133,7 @@ CASE(shift_hugetlb, fr_put_le32(REGION(HUGETLB, page_shift), 12))
 CASE(shift_absurd, fr_put_le32(REGION(HUGETLB, page_shift), 255))
 CASE(size_absurd, fr_put_le64(REGION(SHMEM, size_bytes), INT64_MAX))
 CASE(size_partial, fr_put_le64(REGION(HUGETLB, size_bytes), (64ull << 20) + 4096))
+CASE(size_partial_raw, fr_put_le64(REGION(RAW, size_bytes), (1ull << 20) + 1))
 CASE(mode_directory, fr_put_le32(REGION(SHMEM, mode), S_IFDIR | 0700))
 CASE(mode_bits, fr_put_le32(REGION(SHMEM, mode), 1u << 20 | S_IFREG))
 CASE(region_flags, fr_put_le32(REGION(SHMEM, flags), 2))
@@ -269,6 +270,7 @@ const struct malformed malformed[] = {
 	C(shift_absurd, "huge pages of 2^255"),
 	C(size_absurd, "absurd size"),
 	C(size_partial, "no whole number"),
+	C(size_partial_raw, "no whole number"),
 	C(mode_directory, "mode"),
 	C(mode_bits, "mode"),
 	C(region_flags, "unknown flags"),
