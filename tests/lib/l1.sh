@@ -16,7 +16,10 @@
 #   --add FILE[=PATH]    add a file or folder as /payload/PATH (default bin/FILE);
 #                        libraries of programs come along
 #   --mem SIZE --smp N   default 4G, 2 (with --guest on TCG: 1, and QEMU on one CPU)
-#   --nodes N            NUMA nodes that share memory and vCPUs evenly; default 1
+#   --nodes N|SIZE,...   NUMA nodes: so many that share memory and vCPUs evenly, or of these
+#                        sizes (0: neither memory nor vCPUs at boot); default 1
+#   --dimm SIZE[@NODE]   a DIMM that kernels find through ACPI, not in the memory map (repeatable)
+#   --uefi               UEFI firmware, whose variables last for the run
 #   --append ARGS        to the kernel command line, with those in FR_APPEND
 #   --qemu ARG           one more argument for QEMU (repeatable)
 #   --limit SECONDS      default 120; multiplied by FR_TIMEOUT_SCALE
@@ -92,10 +95,42 @@ l1_take_cpu() {
 	done
 }
 
+# QEMU's arguments for l1_run's $nodes, $mem, $smp and $dimms, in $memory.
+l1_memory() {
+	local n size backing sizes=() total=0 with_cpus=0 cpus=0
+	if [[ $nodes = *,* ]]; then
+		IFS=, read -ra sizes < <(tr , '\n' <<<"$nodes" | numfmt --from=iec | paste -sd ,)
+	else
+		for ((n = 0; n < nodes; n++)); do
+			sizes+=($(($(numfmt --from=iec "$mem") / nodes)))
+		done
+	fi
+	for size in "${sizes[@]}"; do
+		total=$((total + size)) with_cpus=$((with_cpus + (size > 0)))
+	done
+	memory=(-M "q35$([ ${#sizes[@]} != 1 ] || echo ,memory-backend=m0)")
+	for n in "${!sizes[@]}"; do
+		backing=''
+		if [ "${sizes[n]}" != 0 ]; then
+			memory+=(-object "memory-backend-ram,id=m$n,size=${sizes[n]},reserve=off")
+			backing=",memdev=m$n,cpus=$((cpus * smp / with_cpus))-$(((cpus + 1) * smp / with_cpus - 1))"
+			cpus=$((cpus + 1))
+		fi
+		[ ${#sizes[@]} = 1 ] || memory+=(-numa "node,nodeid=$n$backing")
+	done
+	memory+=(-m "${total}b$([ ${#dimms[@]} = 0 ] || echo ",slots=${#dimms[@]},maxmem=256G")"
+		-smp "$smp,sockets=$with_cpus")
+	for n in "${!dimms[@]}"; do
+		size=${dimms[n]}
+		memory+=(-object "memory-backend-ram,id=dimm$n,size=${size%@*},reserve=off"
+			-device "pc-dimm,id=slot$n,memdev=dimm$n$([[ $size != *@* ]] || echo ",node=${size#*@}")")
+	done
+}
+
 l1_run() {
 	local kernel=stock-6.12 mem=4G limit=120
 	local systemd='' narrate='' initrd='' smp='' nodes=1 append='' out='' follow='' script='' allow='' next='' guest=''
-	local also=() add=() extra=() tmp
+	local also=() add=() extra=() dimms=() uefi='' tmp
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--kernel) kernel=$2 ;;
@@ -104,12 +139,14 @@ l1_run() {
 		--also) also+=("$2") ;;
 		--systemd) systemd=1; shift; continue ;;
 		--guest) guest=1; shift; continue ;;
+		--uefi) uefi=1; shift; continue ;;
 		--follow) follow=1; shift; continue ;;
 		--narrate) narrate=1; shift; continue ;;
 		--add) add+=("$2") ;;
 		--mem) mem=$2 ;;
 		--smp) smp=$2 ;;
 		--nodes) nodes=$2 ;;
+		--dimm) dimms+=("$2") ;;
 		--append) append=$2 ;;
 		--qemu) extra+=("$2") ;;
 		--limit) limit=$2 ;;
@@ -173,20 +210,20 @@ l1_run() {
 	cp -rL "$tmp/payload" "$tmp/files"
 	mkfs.erofs --quiet "$out/payload.erofs" "$tmp/files" >/dev/null || die "mkfs.erofs failed"
 
-	local n memory=(-M "q35,memory-backend=m0")
-	[ "$nodes" = 1 ] || memory=(-M q35)
-	for ((n = 0; n < nodes; n++)); do
-		memory+=(-object "memory-backend-ram,id=m$n,size=$(($(numfmt --from=iec "$mem") / nodes)),reserve=off")
-		[ "$nodes" = 1 ] ||
-			memory+=(-numa "node,nodeid=$n,memdev=m$n,cpus=$((n * smp / nodes))-$(((n + 1) * smp / nodes - 1))")
-	done
+	local memory=() board=()
+	l1_memory
+	if [ -n "$uefi" ]; then
+		cp /usr/share/OVMF/OVMF_VARS_4M.fd "$out/vars"
+		board+=(-drive "if=pflash,unit=0,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd"
+			-drive "if=pflash,unit=1,format=raw,file=$out/vars")
+	fi
 
 	local port args cmdline
 	# on a busy machine an emulated timer may well miss the ticks that the kernel tests it by
 	cmdline="console=ttyS0 panic=-1 no_timer_check tsc_early_khz=$(l1_tsc_khz) fr.stage=1 fr.nonce=$nonce fr.test=$test"
 	cmdline+=" fr.scale=$(l1_scaled 1)${FR_APPEND:+ $FR_APPEND}${append:+ $append}"
 	# shellcheck disable=SC2054 # commas are QEMU's
-	args=("${pin[@]}" qemu-system-x86_64 "${accel[@]}" "${memory[@]}" -m "$mem" -smp "$smp,sockets=$nodes"
+	args=("${pin[@]}" qemu-system-x86_64 "${accel[@]}" "${memory[@]}" "${board[@]}"
 		-nodefaults -no-user-config -display none -no-reboot
 		-kernel "$(realpath "$tmp/kernel/boot.vmlinuz")"
 		-initrd "${initrd:-$(realpath "$tmp/kernel/boot.initrd")}" -append "$cmdline"
@@ -237,7 +274,7 @@ l1_run() {
 		: <>"$out/$port.fifo"
 	done
 	wait "${pids[@]}"
-	rm -f "$out"/*.fifo "$out/payload.erofs" "$out/qmp"
+	rm -f "$out"/*.fifo "$out/payload.erofs" "$out/qmp" "$out/vars"
 	rm -rf "$tmp"
 	[ ${#pin[@]} = 0 ] || exec {L1_CPU_LOCK}>&-
 	L1_OUT=$out L1_NONCE=$nonce L1_START=$start

@@ -12,7 +12,7 @@ FR_PACKAGES=(
 	"linux-source-$FR_BASE" bc bison flex libssl-dev cpio kmod xz-utils lz4 zstd
 	ccache patch perl python3 python3-ply python3-git
 	# VMs
-	qemu-system-x86 busybox-static erofs-utils kexec-tools socat jq
+	qemu-system-x86 ovmf busybox-static erofs-utils kexec-tools socat jq
 	bats parallel shellcheck
 	# plots of the benchmarks
 	gnuplot-nox

@@ -211,6 +211,28 @@ system_ram() {
 	}
 }
 
+# Each zone that has memory: its node and name, where it begins, what it spans and has.
+zones() {
+	awk '/^Node/ { zone = $2 $4 }
+		$1 == "spanned" { spanned = $2 }
+		$1 == "present" { present = $2 }
+		$1 == "start_pfn:" && present { print zone, $2, spanned, present }' /proc/zoneinfo
+}
+
+# Of each zone, the larger watermark.
+watermarks() {
+	awk '/^Node/ { zone = $4 } $1 == "high" && zone ~ /DMA32|Normal/ { print $2 }' /proc/zoneinfo |
+		tr '\n' ' '
+}
+
+# Memory blocks: those that are there, and whose they are.
+blocks() {
+	cat /sys/devices/system/memory/block_size_bytes
+	for block in /sys/devices/system/node/node*/memory[0-9]*; do
+		echo "${block#/sys/devices/system/node/}"
+	done
+}
+
 # What derives from the amount of RAM: limits, and sizes of hash tables.
 limits() {
 	cat /proc/sys/kernel/threads-max /proc/sys/fs/file-max /proc/sys/net/ipv4/tcp_mem \

@@ -15,12 +15,6 @@ present_blocks() {
 	done
 }
 
-# Of each zone, the larger ones.
-watermarks() {
-	awk '/^Node/ { zone = $4 } $1 == "high" && zone ~ /DMA32|Normal/ { print $2 }' /proc/zoneinfo |
-		tr '\n' ' '
-}
-
 case $FR_STAGE in
 1)
 	memory_mounts 1150
