@@ -94,6 +94,18 @@ static int check_host(const struct fr_image *image, const struct fr_host_params 
 	return 0;
 }
 
+int fr_check_host(const struct fr_ctx *ctx, const struct fr_image *image, struct fr_error *e)
+{
+	struct fr_host_params host;
+	int r = fr_host_params_read(ctx, &host, e);
+
+	if (r)
+		return r;
+	r = check_host(image, &host, e);
+	fr_host_params_clear(&host);
+	return r;
+}
+
 /* kexec_load is counted each time, unloading too: a hop that fails late needs these. */
 #define LOADS_NEEDED 4
 

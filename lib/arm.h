@@ -29,6 +29,8 @@ struct fr_arm_request {
 
 struct fr_armed; /* opaque: pages, pins, loaded kexec image */
 
+/* Refuse an image that cannot be entered from the running kernel, or a host of which too little is known. */
+int fr_check_host(const struct fr_ctx *ctx, const struct fr_image *image, struct fr_error *e);
 /* Refuse when the sysctl kexec_load_limit_reboot leaves too few calls for a hop. */
 int fr_check_load_limit(const struct fr_ctx *ctx, struct fr_error *e);
 /* Refuse when an image is loaded already, which may be anybody's. */

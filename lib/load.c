@@ -178,7 +178,7 @@ static int open_image(struct load *l, struct fr_error *e)
 			e, FR_FAULT_DESCRIPTOR, EPROTONOSUPPORT,
 			"%s: this kernel takes descriptor versions %u to %u, and this command writes %u: use releases that fit together",
 			path, l->image->min_version, l->image->max_version, FR_VERSION);
-	return 0;
+	return fr_check_host(l->ctx, l->image, e);
 }
 
 static int open_initrd(struct load *l, struct fr_error *e)

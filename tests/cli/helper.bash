@@ -51,6 +51,9 @@ fake_host() {
 	echo 0 > "$ROOT/proc/sys/kernel/kexec_load_disabled"
 	echo 01234567-89ab-cdef-0123-456789abcdef > "$ROOT/proc/sys/kernel/random/boot_id"
 	echo 'BOOT_IMAGE=/vmlinuz root=/dev/vda1 ro quiet' > "$ROOT/proc/cmdline"
+	printf 'flags\t\t: fpu lm\n' > "$ROOT/proc/cpuinfo"
+	mkdir -p "$ROOT/sys/kernel/boot_params"
+	head -c 4096 /dev/zero > "$ROOT/sys/kernel/boot_params/data"
 	printf 'MemTotal: 8388608 kB\nHardwareCorrupted:     0 kB\n' > "$ROOT/proc/meminfo"
 	printf '%s : System RAM\n' 00001000-0009efff 00100000-bfffffff 100000000-23fffffff \
 		> "$ROOT/proc/iomem"

@@ -115,6 +115,27 @@ must_json() {
 	check_message 'versions 2 to 3'
 }
 
+@test "a kernel that the running one cannot enter" {
+	fake_unpatched "$FULL"
+	printf 'flags\t\t: fpu lm la57\n' > "$ROOT/proc/cpuinfo"
+	fastrestart load --kernel "$IMAGE" --append x --dry-run
+	check_status 0
+	# xloadflags without those of 5-level paging
+	printf '\x03' | dd of="$IMAGE" bs=1 seek=$((0x236)) conv=notrunc status=none
+	fastrestart load --kernel "$IMAGE" --append x --dry-run
+	check_status 3
+	check_message no5lvl
+	# a UEFI host whose kernel has no runtime map
+	echo 'flags		: fpu lm' > "$ROOT/proc/cpuinfo"
+	printf '\x30' | dd of="$ROOT/sys/kernel/boot_params/data" bs=1 seek=$((0x1d4)) conv=notrunc status=none
+	mkdir -p "$ROOT/sys/firmware/efi"
+	echo 0x7e123000 > "$ROOT/sys/firmware/efi/fw_vendor"
+	echo 0x7e124000 > "$ROOT/sys/firmware/efi/config_table"
+	fastrestart load --kernel "$IMAGE" --append x --dry-run
+	check_status 3
+	check_message runtime-map
+}
+
 @test "initrds that are none" {
 	fake_unpatched "$FULL"
 	fastrestart load --kernel "$IMAGE" --initrd "$BATS_TEST_TMPDIR/nowhere" --dry-run

@@ -109,6 +109,8 @@ static int make(void **state)
 	warnings[0] = '\0';
 	fake_root_make(&root);
 	put_kernel();
+	fake_root_write(&root, "/sys/kernel/boot_params/data", (char[4096]){0}, 4096);
+	fake_root_text(&root, "/proc/cpuinfo", "flags\t: fpu\n");
 	fake_root_text(&root, "/proc/self/status", "Name:\tx\nCapEff:\t000001ffffffffff\n");
 	fake_root_text(&root, "/proc/sys/kernel/kexec_load_disabled", "0\n");
 	fake_root_text(&root, "/proc/sys/kernel/kexec_load_limit_reboot", "-1\n");
