@@ -423,7 +423,8 @@ static int plan(struct exec *x, struct fr_error *e)
 		r = fr_iomem_ranges(x->ctx, "Persistent Memory (legacy)", &pram, e);
 	/* looked for once: it can take seconds, and no guest is to wait for it */
 	if (!r && !x->frozen)
-		r = fr_poison_find(x->ctx, x->status->handed, &system_ram, &x->poison, e);
+		r = fr_poison_find(x->ctx, x->status->handed, &s->surveyed->ram, &x->poison,
+				   e);
 	if (!r) {
 		size_late(x);
 		request.poison_pfn = x->poison.pfn;

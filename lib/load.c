@@ -604,7 +604,7 @@ static int survey(struct load *l, struct fr_error *e)
 
 static int find_poison(struct load *l, struct fr_error *e)
 {
-	return fr_poison_find(l->ctx, l->handed, &l->system_ram, &l->poison, e);
+	return fr_poison_find(l->ctx, l->handed, &l->ram, &l->poison, e);
 }
 
 static int read_iomem(struct load *l, struct fr_error *e)

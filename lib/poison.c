@@ -31,7 +31,7 @@ static int add(struct fr_poison *p, uint64_t pfn, struct fr_error *e)
 	return 0;
 }
 
-static int scan_flags(struct fr_poison *p, int fd, const struct fr_range *g, struct fr_error *e)
+static int scan_flags(struct fr_poison *p, int fd, const struct fr_ram *g, struct fr_error *e)
 {
 	uint64_t flags[4096];
 	uint64_t end = g->end >> FR_PAGE_SHIFT;
@@ -41,6 +41,9 @@ static int scan_flags(struct fr_poison *p, int fd, const struct fr_range *g, str
 		uint64_t nr = end - pfn < 4096 ? end - pfn : 4096;
 		ssize_t n = pread(fd, flags, nr * sizeof(*flags), (off_t)(pfn * sizeof(*flags)));
 
+		/* memory that this kernel does not have yet, above all that it has */
+		if (!n)
+			return 0;
 		if (n < (ssize_t)sizeof(*flags))
 			return fr_fail(e, FR_FAULT_SYSTEM, n < 0 ? errno : EIO,
 				       "/proc/kpageflags: %s",
@@ -65,7 +68,7 @@ static int compare_pfn(const void *a, const void *b)
 }
 
 /* /proc/kpageflags is long: it is read only if there is something to find. */
-static int scan(const struct fr_ctx *ctx, const struct fr_ranges *system_ram, struct fr_poison *p,
+static int scan(const struct fr_ctx *ctx, const struct fr_ram_map *map, struct fr_poison *p,
 		struct fr_error *e)
 {
 	_cleanup_free_ char *meminfo = NULL, *path = fr_path(ctx, "/proc/meminfo");
@@ -82,14 +85,14 @@ static int scan(const struct fr_ctx *ctx, const struct fr_ranges *system_ram, st
 	fd = open(flags, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return fr_fail(e, FR_FAULT_SYSTEM, errno, "/proc/kpageflags: %s", strerror(errno));
-	for (size_t i = 0; i < system_ram->nr && !r; i++)
-		r = scan_flags(p, fd, &system_ram->v[i], e);
+	for (size_t i = 0; i < map->nr && !r; i++)
+		if (map->v[i].type == FR_E820_RAM)
+			r = scan_flags(p, fd, &map->v[i], e);
 	return r;
 }
 
 int fr_poison_find(const struct fr_ctx *ctx, const struct fr_descriptor *handed,
-		   const struct fr_ranges *system_ram, struct fr_poison *ret_poison,
-		   struct fr_error *e)
+		   const struct fr_ram_map *map, struct fr_poison *ret_poison, struct fr_error *e)
 {
 	struct fr_poison p = {0};
 	int r = 0;
@@ -97,7 +100,7 @@ int fr_poison_find(const struct fr_ctx *ctx, const struct fr_descriptor *handed,
 	for (size_t i = 0; handed && i < handed->nr_poison && !r; i++)
 		r = add(&p, handed->poison_pfn[i], e);
 	if (!r)
-		r = scan(ctx, system_ram, &p, e);
+		r = scan(ctx, map, &p, e);
 	if (r) {
 		fr_poison_clear(&p);
 		return r;

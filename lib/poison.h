@@ -12,10 +12,11 @@ struct fr_poison {
 
 /*
  * Those that the last hop brought (@handed, may be NULL) and those that the running
- * kernel has found in @system_ram.  FR_FAULT_REFUSED when a descriptor cannot hold them.
+ * kernel has found in RAM of @map.  Not in its System RAM alone: of what a hop brought,
+ * that shows what is not kept.  FR_FAULT_REFUSED when a descriptor cannot hold them.
  */
 int fr_poison_find(const struct fr_ctx *ctx, const struct fr_descriptor *handed,
-		   const struct fr_ranges *system_ram, struct fr_poison *ret_poison,
+		   const struct fr_ram_map *map, struct fr_poison *ret_poison,
 		   struct fr_error *e);
 void fr_poison_clear(struct fr_poison *poison);
 

@@ -394,6 +394,13 @@ static void poison_since_load(void **state)
 	assert_int_equal(ftruncate(kpageflags, (8 * GIB >> 12) * 8), 0);
 	assert_int_equal(pwrite(kpageflags, &flags, 8, (off_t)pfn * 8), 8);
 	close(kpageflags);
+	fake_root_text(&root, "/proc/iomem",
+		       "00001000-0009fbff : System RAM\n"
+		       "00100000-3fffffff : System RAM\n"
+		       "40000000-47ffffff : Unusable memory\n"
+		       "  41000000-47ffffff : System RAM (fastrestart)\n"
+		       "48000000-bfffffff : System RAM\n"
+		       "100000000-1ffffffff : System RAM\n");
 	if (run(&e) != -EINVAL)
 		fail_msg("%s", e.text);
 	assert_int_equal(script->nr_poison, 1);
