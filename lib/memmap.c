@@ -213,15 +213,24 @@ struct block {
 	uint32_t nid;
 };
 
+/* What a zone of a node spans */
+struct span {
+	uint64_t start, end;
+	uint32_t nid;
+};
+
 struct nodes {
 	uint64_t block_bytes;
 	struct block *v;
 	size_t nr, cap;
+	struct span *spans;
+	size_t nr_spans, spans_cap;
 };
 
 static void nodes_clear(struct nodes *n)
 {
 	free(n->v);
+	free(n->spans);
 }
 
 static int compare_blocks(const void *pa, const void *pb)
@@ -278,6 +287,49 @@ static int read_node(const struct fr_ctx *ctx, uint64_t nid, struct nodes *nodes
 	return err;
 }
 
+/*
+ * /proc/zoneinfo: "Node 1, zone   Normal", and below it "spanned" and "start_pfn:", which
+ * end the zone.
+ */
+static int read_spans(const struct fr_ctx *ctx, struct nodes *nodes, struct fr_error *e)
+{
+	_cleanup_free_ char *text = NULL;
+	uint64_t pages = 0, pfn;
+	char *rest, *line;
+	uint32_t nid = 0;
+	int err = read_text(ctx, "/proc/zoneinfo", &text, e);
+
+	if (err)
+		return err;
+	for (rest = text; (line = strsep(&rest, "\n"));) {
+		struct span *v;
+
+		if (sscanf(line, "Node %" SCNu32 ",", &nid) == 1)
+			pages = 0;
+		sscanf(line, " spanned %" SCNu64, &pages);
+		if (sscanf(line, " start_pfn: %" SCNu64, &pfn) != 1 || !pages ||
+		    pfn >= FR_PHYS_LIMIT >> FR_PAGE_SHIFT ||
+		    pages > (FR_PHYS_LIMIT >> FR_PAGE_SHIFT) - pfn)
+			continue;
+		v = fr_array_reserve(nodes->spans, &nodes->spans_cap, nodes->nr_spans + 1,
+				     sizeof(*v));
+		if (!v)
+			return no_memory(e);
+		nodes->spans = v;
+		v[nodes->nr_spans++] = (struct span){pfn << FR_PAGE_SHIFT,
+						     (pfn + pages) << FR_PAGE_SHIFT, nid};
+	}
+	return 0;
+}
+
+static bool shared_block(const struct nodes *nodes)
+{
+	for (size_t i = 1; i < nodes->nr; i++)
+		if (nodes->v[i].number == nodes->v[i - 1].number)
+			return true;
+	return false;
+}
+
 /* Kernels without NUMA or memory blocks have one node for all. */
 static int read_nodes(const struct fr_ctx *ctx, struct nodes *nodes, struct fr_error *e)
 {
@@ -317,12 +369,44 @@ static int read_nodes(const struct fr_ctx *ctx, struct nodes *nodes, struct fr_e
 		return fr_fail(e, FR_FAULT_SYSTEM, EPROTO,
 			       "/sys/devices/system/memory/block_size_bytes: absurd size");
 	qsort(nodes->v, nodes->nr, sizeof(*nodes->v), compare_blocks);
-	return 0;
+	return shared_block(nodes) ? read_spans(ctx, nodes, e) : 0;
+}
+
+/*
+ * Whose @at is in a block that belongs to the @nr nodes of @owners, and where that may
+ * stop being so: the node's that has begun last.  (A zone of one node may well span
+ * memory of another.)
+ */
+static uint32_t owner_at(const struct nodes *nodes, const struct block *owners, size_t nr,
+			 uint64_t at, uint64_t *ret_until)
+{
+	uint64_t until = (owners->number + 1) * nodes->block_bytes, begun = 0;
+	uint32_t nid = owners->nid;
+
+	for (size_t i = 0; i < nodes->nr_spans; i++) {
+		const struct span *s = &nodes->spans[i];
+		bool owner = false;
+
+		for (size_t k = 0; k < nr; k++)
+			owner |= owners[k].nid == s->nid;
+		if (!owner)
+			continue;
+		if (s->start > at)
+			until = fr_min_u64(until, s->start);
+		else if (s->end > at)
+			until = fr_min_u64(until, s->end);
+		if (s->start <= at && at < s->end && s->start >= begun) {
+			begun = s->start;
+			nid = s->nid;
+		}
+	}
+	*ret_until = until;
+	return nid;
 }
 
 /*
  * The node of the memory block at or before @at (a carve-out may have no block of its
- * own), and where that stops being so.  A block of two nodes counts for the first.
+ * own), and where that stops being so.
  */
 static uint32_t node_at(const struct nodes *nodes, uint64_t at, uint64_t *ret_until)
 {
@@ -347,6 +431,8 @@ static uint32_t node_at(const struct nodes *nodes, uint64_t at, uint64_t *ret_un
 	while (lo && nodes->v[lo - 1].number == nodes->v[lo].number)
 		lo--;
 	nid = nodes->v[lo].nid;
+	if (hi - lo > 1 && nodes->v[lo].number == number)
+		return owner_at(nodes, &nodes->v[lo], hi - lo, at, ret_until);
 	while (hi < nodes->nr && nodes->v[hi].nid == nid)
 		hi++;
 	if (hi < nodes->nr && nodes->v[hi].number <= FR_PHYS_LIMIT / nodes->block_bytes)

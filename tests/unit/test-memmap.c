@@ -291,6 +291,76 @@ static void firmware_refused(const char *start, const char *end, const char *say
 	assert_int_equal(system(command), 0);
 }
 
+/* A machine with memory blocks of 2 GiB, the first of which is node 0's. */
+static int make_machine(char *root, const char *iomem, const char *zoneinfo)
+{
+	int dir;
+
+	assert_non_null(mkdtemp(root));
+	dir = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	put(dir, "proc/iomem", iomem);
+	put(dir, "proc/zoneinfo", zoneinfo);
+	put(dir, "proc/cmdline", "quiet\n");
+	put(dir, "sys/devices/system/memory/block_size_bytes", "80000000\n");
+	put(dir, "sys/devices/system/node/node0/memory0", "");
+	return dir;
+}
+
+static void drop_machine(const char *root, int dir)
+{
+	char command[64];
+
+	close(dir);
+	snprintf(command, sizeof(command), "rm -r %s", root);
+	assert_int_equal(system(command), 0);
+}
+
+static void expect_ram(const struct fr_ram_map *map, const struct fr_ram *v, size_t nr)
+{
+	assert_int_equal(map->nr, nr);
+	for (size_t i = 0; i < nr; i++) {
+		assert_int_equal(map->v[i].start, v[i].start);
+		assert_int_equal(map->v[i].end, v[i].end);
+		assert_int_equal(map->v[i].nid, v[i].nid);
+	}
+}
+
+/* Memory block 3 has memory of both nodes: only the zones tell where one ends. */
+static void test_shared_block(void **state)
+{
+	static const struct fr_ram expected[] = {
+		{GIB, 2 * GIB, FR_E820_RAM, 0},
+		{4 * GIB, 7 * GIB, FR_E820_RAM, 0},
+		{7 * GIB, 10 * GIB, FR_E820_RAM, 1},
+	};
+	char root[] = "/tmp/fr-test-XXXXXX";
+	const struct fr_ctx ctx = {.root = root};
+	struct fr_ram_map map;
+	struct fr_error e;
+	int dir;
+
+	(void)state;
+	dir = make_machine(root, "40000000-7fffffff : System RAM\n100000000-27fffffff : System RAM\n",
+			   "Node 0, zone    DMA32\n  pages free     1\n        spanned  262144\n"
+			   "  start_pfn:           262144\n"
+			   "Node 0, zone   Normal\n        spanned  786432\n        present  786432\n"
+			   "  start_pfn:           1048576\n"
+			   "Node 0, zone  Movable\n        spanned  0\n  start_pfn:           0\n"
+			   "Node 1, zone   Normal\n        spanned  786432\n"
+			   "  start_pfn:           1835008\n");
+	put_entry(dir, 0, "0x40000000\n", "0x7fffffff\n", "System RAM\n");
+	put_entry(dir, 1, "0x100000000\n", "0x27fffffff\n", "System RAM\n");
+	put(dir, "sys/devices/system/node/node0/memory2", "");
+	put(dir, "sys/devices/system/node/node0/memory3", "");
+	put(dir, "sys/devices/system/node/node1/memory3", "");
+	put(dir, "sys/devices/system/node/node1/memory4", "");
+	if (fr_ram_map_read(&ctx, NULL, &(struct fr_ranges){0}, &map, &e))
+		fail_msg("%s", e.text);
+	expect_ram(&map, expected, FR_ARRAY_SIZE(expected));
+	fr_ram_map_clear(&map);
+	drop_machine(root, dir);
+}
+
 static void test_firmware_refused(void **state)
 {
 	(void)state;
@@ -313,6 +383,7 @@ int main(void)
 		cmocka_unit_test(test_pram),
 		cmocka_unit_test(test_iomem_text),
 		cmocka_unit_test(test_iomem_refused),
+		cmocka_unit_test(test_shared_block),
 		cmocka_unit_test(test_firmware_refused),
 	};
 
