@@ -401,6 +401,20 @@ static void size_late(struct exec *x)
 			x->nr_vms * VM_STATE_BYTES + SPARE_EXTENTS * sizeof(struct fr_wire_extent);
 }
 
+/* The next kernel would use memory that is not there. */
+static int check_machine(const struct exec *x, struct fr_error *e)
+{
+	struct fr_ranges gone = {0};
+	int r = fr_ram_map_gone(x->ctx, &x->stage->surveyed->ram, &gone, e);
+
+	if (!r && gone.nr)
+		r = fr_fail(e, FR_FAULT_REFUSED, ESTALE,
+			    "RAM at 0x%" PRIx64 " was taken out since load: load again",
+			    gone.v[0].start);
+	fr_ranges_clear(&gone);
+	return r;
+}
+
 static int plan(struct exec *x, struct fr_error *e)
 {
 	const struct fr_stage *s = x->stage;
@@ -415,16 +429,17 @@ static int plan(struct exec *x, struct fr_error *e)
 		.reuse_cmdline = s->options.reuse_cmdline,
 		.allow_unpatched = s->options.allow_unpatched,
 	};
-	int r = fr_count_cpus(x->ctx, &request.nr_cpus, e);
+	int r = check_machine(x, e);
 
+	if (!r)
+		r = fr_count_cpus(x->ctx, &request.nr_cpus, e);
 	if (!r)
 		r = fr_iomem_ranges(x->ctx, "System RAM", &system_ram, e);
 	if (!r)
 		r = fr_iomem_ranges(x->ctx, "Persistent Memory (legacy)", &pram, e);
 	/* looked for once: it can take seconds, and no guest is to wait for it */
 	if (!r && !x->frozen)
-		r = fr_poison_find(x->ctx, x->status->handed, &s->surveyed->ram, &x->poison,
-				   e);
+		r = fr_poison_find(x->ctx, x->status->handed, &s->surveyed->ram, &x->poison, e);
 	if (!r) {
 		size_late(x);
 		request.poison_pfn = x->poison.pfn;

@@ -6,7 +6,8 @@
  * UEFI tables that the kernel keeps appear in it as RAM and in /proc/iomem as
  * reserved.  Carve-outs of memmap= appear in /proc/iomem in the same way, and stay what
  * they are: bad memory, or another's.  Only where they are kept they count as RAM, which
- * the next kernel gets to give back.  After a hop, the map is the one in the descriptor.
+ * the next kernel gets to give back.  After a hop, the map is the one in the descriptor,
+ * less DIMMs that were taken out since, and with those that were put in.
  */
 #include "config.h"
 
@@ -316,8 +317,8 @@ static int read_spans(const struct fr_ctx *ctx, struct nodes *nodes, struct fr_e
 		if (!v)
 			return no_memory(e);
 		nodes->spans = v;
-		v[nodes->nr_spans++] = (struct span){pfn << FR_PAGE_SHIFT,
-						     (pfn + pages) << FR_PAGE_SHIFT, nid};
+		v[nodes->nr_spans++] =
+			(struct span){pfn << FR_PAGE_SHIFT, (pfn + pages) << FR_PAGE_SHIFT, nid};
 	}
 	return 0;
 }
@@ -554,21 +555,94 @@ static int read_machine(const struct fr_ctx *ctx, const struct fr_ranges *kept,
 	return 0;
 }
 
+int fr_ram_map_gone(const struct fr_ctx *ctx, const struct fr_ram_map *m, struct fr_ranges *ret,
+		    struct fr_error *e)
+{
+	_cleanup_(fr_ranges_clear) struct fr_ranges ram = {0}, there = {0}, gone = {0};
+	_cleanup_free_ char *iomem = NULL;
+	int err = read_text(ctx, "/proc/iomem", &iomem, e);
+
+	/* below 1 MiB, kernels make holes of their own */
+	if (!err && fr_ranges_add(&there, 0, 1 << 20))
+		err = no_memory(e);
+	for (size_t i = 0; !err && i < FR_ARRAY_SIZE(type_names); i++) {
+		_cleanup_(fr_ranges_clear) struct fr_ranges one = {0};
+
+		err = fr_iomem_parse(iomem, type_names[i].name, &one, e);
+		for (size_t k = 0; !err && k < one.nr; k++)
+			if (fr_ranges_add(&there, one.v[k].start, one.v[k].end))
+				err = no_memory(e);
+	}
+	if (err)
+		return err;
+	fr_ranges_normalise(&there);
+	if (fr_ram_map_ranges(m, FR_E820_RAM, &ram) || fr_ranges_subtract(&ram, &there, &gone))
+		return no_memory(e);
+	*ret = gone;
+	gone = (struct fr_ranges){0};
+	return 0;
+}
+
+/* Entry @r without what is in @gone */
+static int add_remaining(struct fr_ram_map *m, const struct fr_ram *r, const struct fr_ranges *gone)
+{
+	_cleanup_(fr_ranges_clear) struct fr_ranges left = {0};
+	struct fr_range range = {r->start, r->end};
+	const struct fr_ranges whole = {.v = &range, .nr = 1, .cap = 1};
+
+	if (r->type != FR_E820_RAM)
+		return fr_ram_map_add(m, r->start, r->end, r->type, r->nid);
+	if (fr_ranges_subtract(&whole, gone, &left))
+		return -ENOMEM;
+	for (size_t i = 0; i < left.nr; i++)
+		if (fr_ram_map_add(m, left.v[i].start, left.v[i].end, r->type, r->nid))
+			return -ENOMEM;
+	return 0;
+}
+
+/* RAM that @handed's map knows nothing of */
+static int add_new(const struct fr_ctx *ctx, const struct fr_descriptor *handed,
+		   struct fr_ram_map *m, struct fr_error *e)
+{
+	_cleanup_(fr_ranges_clear) struct fr_ranges known = {0}, ram = {0}, added = {0};
+	_cleanup_(nodes_clear) struct nodes nodes = {0};
+	int err = fr_iomem_ranges(ctx, "System RAM", &ram, e);
+
+	for (size_t i = 0; !err && i < handed->ram.nr; i++)
+		if (fr_ranges_add(&known, handed->ram.v[i].start, handed->ram.v[i].end))
+			err = no_memory(e);
+	if (!err && fr_ranges_subtract(&ram, &known, &added))
+		err = no_memory(e);
+	if (err || !added.nr)
+		return err;
+	err = read_nodes(ctx, &nodes, e);
+	for (size_t i = 0; !err && i < added.nr; i++)
+		if (add_ram(m, added.v[i].start, added.v[i].end, &nodes))
+			err = no_memory(e);
+	if (!err)
+		qsort(m->v, m->nr, sizeof(*m->v), compare_ram);
+	return err;
+}
+
 int fr_ram_map_read(const struct fr_ctx *ctx, const struct fr_descriptor *handed,
 		    const struct fr_ranges *kept, struct fr_ram_map *ret, struct fr_error *e)
 {
-	struct fr_ram_map copy;
+	_cleanup_(fr_ram_map_clear) struct fr_ram_map out = {0};
+	_cleanup_(fr_ranges_clear) struct fr_ranges gone = {0};
+	int err;
 
 	if (!handed)
 		return read_machine(ctx, kept, ret, e);
-	copy = (struct fr_ram_map){.v = malloc((handed->ram.nr + 1) * sizeof(*copy.v)),
-				   .nr = handed->ram.nr,
-				   .cap = handed->ram.nr + 1};
-	if (!copy.v)
-		return no_memory(e);
-	if (copy.nr)
-		memcpy(copy.v, handed->ram.v, copy.nr * sizeof(*copy.v));
-	*ret = copy;
+	err = fr_ram_map_gone(ctx, &handed->ram, &gone, e);
+	for (size_t i = 0; !err && i < handed->ram.nr; i++)
+		if (add_remaining(&out, &handed->ram.v[i], &gone))
+			err = no_memory(e);
+	if (!err)
+		err = add_new(ctx, handed, &out, e);
+	if (err)
+		return err;
+	*ret = out;
+	out = (struct fr_ram_map){0};
 	return 0;
 }
 

@@ -32,13 +32,16 @@ int fr_ram_map_ranges(const struct fr_ram_map *m, uint32_t type, struct fr_range
 
 /*
  * memmap.c: the machine's original RAM map.  From @handed (the descriptor of the
- * last hop) if not NULL, else /sys/firmware/memmap intersected with
- * /proc/iomem's System RAM; nodes from /sys/devices/system/node.  Carve-outs of
- * memmap= count as RAM where they are in @kept, which is normalised, and stay what
- * they are elsewhere.
+ * last hop) if not NULL, followed by what was plugged in and out since; else
+ * /sys/firmware/memmap intersected with /proc/iomem's System RAM; nodes from
+ * /sys/devices/system/node.  Carve-outs of memmap= count as RAM where they are in
+ * @kept, which is normalised, and stay what they are elsewhere.
  */
 int fr_ram_map_read(const struct fr_ctx *ctx, const struct fr_descriptor *handed,
 		    const struct fr_ranges *kept, struct fr_ram_map *ret, struct fr_error *e);
+/* RAM of @m of which the running kernel knows nothing any more: it was taken out. */
+int fr_ram_map_gone(const struct fr_ctx *ctx, const struct fr_ram_map *m, struct fr_ranges *ret,
+		    struct fr_error *e);
 /*
  * Whether the map of a descriptor that the kernel did not vouch for can be this
  * machine's: all of @system_ram is RAM in @m, and what else is RAM in @m could be by

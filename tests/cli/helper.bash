@@ -87,6 +87,8 @@ hide_kept_sections() {
 	printf '%s : System RAM\n' 00001000-0009efff 00100000-bfffffff 100000000-11fffffff \
 		128000000-13fffffff 160000000-1bfffffff 1e0000000-23fffffff \
 		> "$ROOT/proc/iomem"
+	printf '%s : Unusable memory\n' 120000000-127ffffff 140000000-15fffffff 1c0000000-1dfffffff \
+		>> "$ROOT/proc/iomem"
 }
 
 # The same after a hop into an unpatched kernel: the descriptor is in setup_data.

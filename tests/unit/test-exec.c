@@ -377,7 +377,24 @@ static void changes_before_the_freeze(void **state)
 	assert_int_equal(script->nr_stages, 10);
 }
 
-/* Memory that broke after load. */
+/* DIMMs that were taken out after load. */
+static void memory_taken_out(void **state)
+{
+	struct fr_error e;
+
+	(void)state;
+	fake_root_text(&root, "/proc/iomem",
+		       "00001000-0009fbff : System RAM\n"
+		       "00100000-bfffffff : System RAM\n"
+		       "100000000-1bfffffff : System RAM\n");
+	assert_int_equal(run(&e), -ESTALE);
+	assert_int_equal(e.fault, FR_FAULT_REFUSED);
+	assert_non_null(strstr(e.text, "RAM at 0x1c0000000"));
+	assert_int_equal(script->loads, 0);
+	assert_int_equal(script->reboots, 0);
+}
+
+/* Memory that broke after load; it was kept over a hop, and is not shown as System RAM. */
 static void poison_since_load(void **state)
 {
 	const uint64_t pfn = (GIB >> 12) + 77, flags = 1 << 19; /* KPF_HWPOISON */
@@ -655,6 +672,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(all_the_way, make, drop),
 		cmocka_unit_test_setup_teardown(signals, make, drop),
 		cmocka_unit_test_setup_teardown(changes_before_the_freeze, make, drop),
+		cmocka_unit_test_setup_teardown(memory_taken_out, make, drop),
 		cmocka_unit_test_setup_teardown(poison_since_load, make, drop),
 		cmocka_unit_test_setup_teardown(failing_calls, make, drop),
 		cmocka_unit_test_setup_teardown(busy_unload, make, drop),

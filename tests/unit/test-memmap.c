@@ -152,6 +152,9 @@ static void test_after_hop(void **state)
 	(void)state;
 	open_machine(&m, "after-hop");
 	assert_int_equal(fr_ram_map_read(&m.ctx, d, &(struct fr_ranges){0}, &map, &e), 0);
+	/* but that the last 2 GiB are no longer there */
+	assert_int_equal(d->ram.v[d->ram.nr - 1].end, 12 * GIB);
+	d->ram.v[d->ram.nr - 1].end = 10 * GIB;
 	assert_int_equal(map.nr, d->ram.nr);
 	assert_memory_equal(map.v, d->ram.v, map.nr * sizeof(*map.v));
 	fr_ram_map_clear(&map);
@@ -306,23 +309,27 @@ static int make_machine(char *root, const char *iomem, const char *zoneinfo)
 	return dir;
 }
 
-static void drop_machine(const char *root, int dir)
+/* Read the map of the machine at @root, after the hop of @handed if not NULL, and drop it. */
+static void expect_ram(char *root, int dir, const struct fr_descriptor *handed,
+		       const struct fr_ram *v, size_t nr)
 {
+	const struct fr_ctx ctx = {.root = root};
+	struct fr_ram_map map;
+	struct fr_error e;
 	char command[64];
 
+	if (fr_ram_map_read(&ctx, handed, &(struct fr_ranges){0}, &map, &e))
+		fail_msg("%s", e.text);
+	assert_int_equal(map.nr, nr);
+	for (size_t i = 0; i < nr; i++) {
+		assert_int_equal(map.v[i].start, v[i].start);
+		assert_int_equal(map.v[i].end, v[i].end);
+		assert_int_equal(map.v[i].nid, v[i].nid);
+	}
+	fr_ram_map_clear(&map);
 	close(dir);
 	snprintf(command, sizeof(command), "rm -r %s", root);
 	assert_int_equal(system(command), 0);
-}
-
-static void expect_ram(const struct fr_ram_map *map, const struct fr_ram *v, size_t nr)
-{
-	assert_int_equal(map->nr, nr);
-	for (size_t i = 0; i < nr; i++) {
-		assert_int_equal(map->v[i].start, v[i].start);
-		assert_int_equal(map->v[i].end, v[i].end);
-		assert_int_equal(map->v[i].nid, v[i].nid);
-	}
 }
 
 /* Memory block 3 has memory of both nodes: only the zones tell where one ends. */
@@ -334,31 +341,53 @@ static void test_shared_block(void **state)
 		{7 * GIB, 10 * GIB, FR_E820_RAM, 1},
 	};
 	char root[] = "/tmp/fr-test-XXXXXX";
-	const struct fr_ctx ctx = {.root = root};
-	struct fr_ram_map map;
-	struct fr_error e;
 	int dir;
 
 	(void)state;
-	dir = make_machine(root, "40000000-7fffffff : System RAM\n100000000-27fffffff : System RAM\n",
-			   "Node 0, zone    DMA32\n  pages free     1\n        spanned  262144\n"
-			   "  start_pfn:           262144\n"
-			   "Node 0, zone   Normal\n        spanned  786432\n        present  786432\n"
-			   "  start_pfn:           1048576\n"
-			   "Node 0, zone  Movable\n        spanned  0\n  start_pfn:           0\n"
-			   "Node 1, zone   Normal\n        spanned  786432\n"
-			   "  start_pfn:           1835008\n");
+	dir = make_machine(
+		root, "40000000-7fffffff : System RAM\n100000000-27fffffff : System RAM\n",
+		"Node 0, zone    DMA32\n  pages free     1\n        spanned  262144\n"
+		"  start_pfn:           262144\n"
+		"Node 0, zone   Normal\n        spanned  786432\n        present  786432\n"
+		"  start_pfn:           1048576\n"
+		"Node 0, zone  Movable\n        spanned  0\n  start_pfn:           0\n"
+		"Node 1, zone   Normal\n        spanned  786432\n"
+		"  start_pfn:           1835008\n");
 	put_entry(dir, 0, "0x40000000\n", "0x7fffffff\n", "System RAM\n");
 	put_entry(dir, 1, "0x100000000\n", "0x27fffffff\n", "System RAM\n");
 	put(dir, "sys/devices/system/node/node0/memory2", "");
 	put(dir, "sys/devices/system/node/node0/memory3", "");
 	put(dir, "sys/devices/system/node/node1/memory3", "");
 	put(dir, "sys/devices/system/node/node1/memory4", "");
-	if (fr_ram_map_read(&ctx, NULL, &(struct fr_ranges){0}, &map, &e))
-		fail_msg("%s", e.text);
-	expect_ram(&map, expected, FR_ARRAY_SIZE(expected));
-	fr_ram_map_clear(&map);
-	drop_machine(root, dir);
+	expect_ram(root, dir, NULL, expected, FR_ARRAY_SIZE(expected));
+}
+
+/* Since the hop, one DIMM was taken out and another put in. */
+static void test_dimms_since(void **state)
+{
+	struct fr_ram before[] = {
+		{GIB, 2 * GIB, FR_E820_RAM, 0},
+		{2 * GIB, 3 * GIB, FR_E820_RESERVED, 0},
+		{4 * GIB, 8 * GIB, FR_E820_RAM, 0},
+	};
+	static const struct fr_ram expected[] = {
+		{GIB, 2 * GIB, FR_E820_RAM, 0},
+		{2 * GIB, 3 * GIB, FR_E820_RESERVED, 0},
+		{4 * GIB, 6 * GIB, FR_E820_RAM, 0},
+		{8 * GIB, 10 * GIB, FR_E820_RAM, 1},
+	};
+	const struct fr_descriptor d = {.ram = {.v = before, .nr = 3, .cap = 3}};
+	char root[] = "/tmp/fr-test-XXXXXX";
+	int dir;
+
+	(void)state;
+	dir = make_machine(root,
+			   "40000000-7fffffff : System RAM\n100000000-13fffffff : Unusable memory\n"
+			   "  100000000-107ffffff : System RAM (fastrestart)\n"
+			   "140000000-17fffffff : System RAM\n200000000-27fffffff : System RAM\n",
+			   "");
+	put(dir, "sys/devices/system/node/node1/memory4", "");
+	expect_ram(root, dir, &d, expected, FR_ARRAY_SIZE(expected));
 }
 
 static void test_firmware_refused(void **state)
@@ -384,6 +413,7 @@ int main(void)
 		cmocka_unit_test(test_iomem_text),
 		cmocka_unit_test(test_iomem_refused),
 		cmocka_unit_test(test_shared_block),
+		cmocka_unit_test(test_dimms_since),
 		cmocka_unit_test(test_firmware_refused),
 	};
 
