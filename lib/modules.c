@@ -9,6 +9,7 @@
 #include "config.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libkmod.h>
@@ -19,8 +20,21 @@
 #include <unistd.h>
 
 #include "image.h"
+#include "util.h"
 
 #define ALIAS_BYTES 4096
+
+/*
+ * Loaded when it is needed: it brings libcrypto along, and relocating that would be part of
+ * each blackout, when restore starts.
+ */
+struct libkmod {
+	typeof(&kmod_new) new;
+	typeof(&kmod_unref) unref;
+	typeof(&kmod_load_resources) load_resources;
+	typeof(&kmod_module_new_from_lookup) lookup;
+	typeof(&kmod_module_unref_list) unref_list;
+};
 
 struct driver {
 	char *name; /* of the module, or of the driver when built in */
@@ -29,6 +43,7 @@ struct driver {
 
 struct check {
 	const struct fr_ctx *ctx;
+	struct libkmod lib;
 	struct kmod_ctx *next, *running;
 	const char *release;
 	struct driver *seen;
@@ -37,32 +52,58 @@ struct check {
 	size_t nr_warnings;
 };
 
-static struct kmod_ctx *open_tables(const struct fr_ctx *ctx, const char *release)
+/* False: see dlerror(). */
+static bool load_libkmod(struct libkmod *lib)
+{
+	struct {
+		void *to;
+		const char *name;
+	} symbols[] = {
+		{&lib->new, "kmod_new"},
+		{&lib->unref, "kmod_unref"},
+		{&lib->load_resources, "kmod_load_resources"},
+		{&lib->lookup, "kmod_module_new_from_lookup"},
+		{&lib->unref_list, "kmod_module_unref_list"},
+	};
+	void *handle = dlopen("libkmod.so.2", RTLD_NOW), *symbol;
+
+	if (!handle)
+		return false;
+	for (size_t i = 0; i < FR_ARRAY_SIZE(symbols); i++) {
+		symbol = dlsym(handle, symbols[i].name);
+		if (!symbol)
+			return false;
+		memcpy(symbols[i].to, &symbol, sizeof(symbol));
+	}
+	return true;
+}
+
+static struct kmod_ctx *open_tables(const struct check *c, const char *release)
 {
 	static const char *const no_config;
-	char *dir = fr_path(ctx, "/lib/modules/%s", release);
+	char *dir = fr_path(c->ctx, "/lib/modules/%s", release);
 	struct kmod_ctx *kmod = NULL;
 
 	if (dir && !access(dir, F_OK))
-		kmod = kmod_new(dir, &no_config);
+		kmod = c->lib.new(dir, &no_config);
 	free(dir);
-	if (kmod && kmod_load_resources(kmod) < 0) {
-		kmod_unref(kmod);
+	if (kmod && c->lib.load_resources(kmod) < 0) {
+		c->lib.unref(kmod);
 		return NULL;
 	}
 	return kmod;
 }
 
 /* Is there a module or something built in for @name, which may be an alias? */
-static bool known(struct kmod_ctx *kmod, const char *name)
+static bool known(const struct check *c, struct kmod_ctx *kmod, const char *name)
 {
 	struct kmod_list *list = NULL;
 	bool found;
 
 	if (!kmod || !*name)
 		return false;
-	found = kmod_module_new_from_lookup(kmod, name, &list) >= 0 && list;
-	kmod_module_unref_list(list);
+	found = c->lib.lookup(kmod, name, &list) >= 0 && list;
+	c->lib.unref_list(list);
 	return found;
 }
 
@@ -117,9 +158,9 @@ static int warn(struct check *c, const struct driver *d, const char *bus, const 
 
 static bool missing(const struct check *c, const struct driver *d, const char *alias)
 {
-	if (known(c->next, d->name) || known(c->next, alias))
+	if (known(c, c->next, d->name) || known(c, c->next, alias))
 		return false;
-	return d->is_module || known(c->running, d->name) || known(c->running, alias);
+	return d->is_module || known(c, c->running, d->name) || known(c, c->running, alias);
 }
 
 /* Takes over @d->name. */
@@ -208,36 +249,44 @@ static int check_all(struct check *c)
 	return r;
 }
 
-static int no_tables(struct check *c)
+static int not_checked(struct check *c, const char *why)
 {
 	c->warnings = calloc(1, sizeof(*c->warnings));
 	if (!c->warnings ||
 	    asprintf(&c->warnings[0],
-		     "no modules of kernel %s in /lib/modules: whether it has this host's drivers "
-		     "was not checked",
+		     "%s: whether kernel %s has this host's drivers was not checked", why,
 		     c->release) < 0)
 		return -ENOMEM;
 	c->nr_warnings = 1;
 	return 0;
 }
 
+static int check(struct check *c)
+{
+	struct utsname host;
+
+	if (!load_libkmod(&c->lib))
+		return not_checked(c, dlerror());
+	c->next = open_tables(c, c->release);
+	if (!uname(&host))
+		c->running = open_tables(c, host.release);
+	return c->next ? check_all(c) : not_checked(c, "no modules of it in /lib/modules");
+}
+
 int fr_modules_check(const struct fr_ctx *ctx, const char *release, char ***ret_warnings,
 		     size_t *ret_nr, struct fr_error *e)
 {
 	struct check c = {.ctx = ctx, .release = release};
-	struct utsname host;
+	int r = check(&c);
 	size_t i;
-	int r;
 
-	c.next = open_tables(ctx, release);
-	if (!uname(&host))
-		c.running = open_tables(ctx, host.release);
-	r = c.next ? check_all(&c) : no_tables(&c);
 	for (i = 0; i < c.nr_seen; i++)
 		free(c.seen[i].name);
 	free(c.seen);
-	kmod_unref(c.next);
-	kmod_unref(c.running);
+	if (c.lib.unref) {
+		c.lib.unref(c.next);
+		c.lib.unref(c.running);
+	}
 	if (r < 0) {
 		for (i = 0; i < c.nr_warnings; i++)
 			free(c.warnings[i]);
