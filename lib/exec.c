@@ -301,6 +301,13 @@ static int open_vms(struct exec *x, struct fr_error *e)
 	return r;
 }
 
+static int prepare_vm(void *data, size_t i, struct fr_error *e)
+{
+	struct exec *x = data;
+
+	return fr_vm_prepare(x->ctx, x->vms[i].vm, e);
+}
+
 static int save_vm(void *data, size_t i, struct fr_error *e)
 {
 	struct exec *x = data;
@@ -626,6 +633,8 @@ static int hop(struct exec *x, struct fr_error *e)
 	r = fr_guardian_watch(x->guardian, e);
 	if (!r)
 		r = reach(x, "guardian", e);
+	if (!r)
+		r = fr_parallel(x->ctx, x->nr_vms, prepare_vm, x, e);
 	if (!r)
 		r = freeze(x, e);
 	if (!r)

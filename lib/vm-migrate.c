@@ -237,25 +237,31 @@ static int state_file(struct fr_error *e)
 	return -e->err;
 }
 
-static int begin_migration(struct fr_vm *vm, int fd, struct fr_error *e)
+int fr_vm_prepare(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_error *e)
 {
-	int r = set(vm->qmp, "migrate-set-capabilities", vm->capabilities, e);
+	int r = state_file(e);
 
+	(void)ctx;
+	if (r < 0)
+		return r;
+	vm->state_fd = r;
+	vm->touched = true;
+	r = set(vm->qmp, "migrate-set-capabilities", vm->capabilities, e);
 	if (!r)
 		r = set(vm->qmp, "migrate-set-parameters", vm->parameters, e);
 	if (!r)
-		r = fr_vm_getfd(vm->qmp, fd, e);
-	if (!r)
-		r = fr_qmp_command_with(vm->qmp, "migrate", fr_vm_uri(), -1, NULL, e);
+		r = fr_vm_getfd(vm->qmp, vm->state_fd, e);
 	return r ? fr_fail_context(e, "VM %s", vm->name) : 0;
 }
 
-static int migrate(struct fr_vm *vm, int fd, struct fr_error *e)
+static int migrate(struct fr_vm *vm, struct fr_error *e)
 {
 	char status[32];
-	int r = begin_migration(vm, fd, e);
+	int r = fr_qmp_command_with(vm->qmp, "migrate", fr_vm_uri(), -1, NULL, e);
 
-	if (!r)
+	if (r)
+		fr_fail_context(e, "VM %s", vm->name);
+	else
 		r = fr_vm_wait_migration(vm->qmp, vm->name, vm->timeout_ms, status, e);
 	if (r || !strcmp(status, "completed"))
 		return r;
@@ -266,9 +272,10 @@ static int migrate(struct fr_vm *vm, int fd, struct fr_error *e)
 }
 
 /* QEMU wrote through the same open file: its offset is where the state ends. */
-static int fetch_state(const struct fr_vm *vm, int fd, void **ret, size_t *ret_bytes,
+static int fetch_state(const struct fr_vm *vm, void **ret, size_t *ret_bytes,
 		       struct fr_error *e)
 {
+	int fd = vm->state_fd;
 	off_t end = lseek(fd, 0, SEEK_CUR);
 	size_t got = 0;
 	void *state;
@@ -302,16 +309,12 @@ int fr_vm_save(const struct fr_ctx *ctx, struct fr_vm *vm, void **ret_state, siz
 	       struct fr_error *e)
 {
 	struct fr_error local = {0};
-	int fd, r;
+	int r;
 
 	e = e ? e : &local;
-	fd = state_file(e);
-	if (fd < 0)
-		return fd;
-	r = migrate(vm, fd, e);
+	r = migrate(vm, e);
 	if (!r)
-		r = fetch_state(vm, fd, ret_state, ret_bytes, e);
-	close(fd);
+		r = fetch_state(vm, ret_state, ret_bytes, e);
 	if (!r)
 		fr_log(ctx, FR_LOG_DEBUG, "VM %s: %zu bytes of device state", vm->name, *ret_bytes);
 	return r;
@@ -328,6 +331,18 @@ static int cancel_migration(struct fr_vm *vm, struct fr_error *e)
 	return r ? r : fr_vm_wait_migration(vm->qmp, vm->name, vm->timeout_ms, status, e);
 }
 
+/* QEMU has closed its end if the migration began, and says that it does not know it. */
+static void forget_state(struct fr_vm *vm)
+{
+	struct json_object *arguments = json_object_new_object();
+
+	json_object_object_add(arguments, "fdname", json_object_new_string(FR_VM_FD_NAME));
+	fr_qmp_command(vm->qmp, "closefd", arguments, -1, NULL, NULL);
+	if (vm->state_fd >= 0)
+		close(vm->state_fd);
+	vm->state_fd = -1;
+}
+
 /*
  * Every step is tried whatever QEMU answered to those before it: `cont` is what counts.
  */
@@ -339,6 +354,7 @@ static int resume(struct fr_vm *vm, struct fr_error *e)
 		return r;
 	set(vm->qmp, "migrate-set-capabilities", vm->old_capabilities, NULL);
 	set(vm->qmp, "migrate-set-parameters", vm->old_parameters, NULL);
+	forget_state(vm);
 	return vm->was_running ? fr_qmp_command(vm->qmp, "cont", NULL, -1, NULL, e) : 0;
 }
 

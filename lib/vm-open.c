@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "util.h"
 #include "vm-private.h"
@@ -231,6 +232,7 @@ int fr_vm_open(const struct fr_ctx *ctx, const struct fr_vm_arg *arg, unsigned i
 		free(vm);
 		return out_of_memory(e);
 	}
+	vm->state_fd = -1;
 	vm->timeout_ms = timeout_ms ? timeout_ms : DEFAULT_TIMEOUT_MS;
 	r = fr_qmp_open(arg->qmp_path, vm->timeout_ms, &vm->qmp, e);
 	if (r) {
@@ -262,6 +264,8 @@ void fr_vm_close(struct fr_vm *vm)
 	if (!vm)
 		return;
 	fr_qmp_close(vm->qmp);
+	if (vm->state_fd >= 0)
+		close(vm->state_fd);
 	for (size_t i = 0; i < vm->nr_ram; i++) {
 		free(vm->ram[i].id);
 		free(vm->ram[i].path);

@@ -35,7 +35,8 @@ struct fr_vm {
 
 	/* how it was found, for undo */
 	bool was_running;
-	bool touched; /* stop has been sent */
+	bool touched; /* there is something to undo */
+	int state_fd; /* memory file that QEMU will save its state to, or -1 */
 	/* arguments of migrate-set-...: for saving, and back to what was found */
 	struct json_object *capabilities, *old_capabilities, *parameters, *old_parameters;
 };

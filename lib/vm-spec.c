@@ -274,6 +274,7 @@ int fr_vm_parse_spec(const char *json, struct fr_vm **ret_vm, struct fr_error *e
 
 	if (!vm)
 		return out_of_memory(e);
+	vm->state_fd = -1;
 	r = parse(json, &spec, e);
 	if (!r) {
 		r = fill(spec, vm, e);

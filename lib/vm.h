@@ -17,11 +17,13 @@ int fr_vm_open(const struct fr_ctx *ctx, const struct fr_vm_arg *arg, unsigned i
 	       struct fr_vm **ret_vm, struct fr_error *e);
 /* RAM files as sources, named VMNAME or VMNAME.ID with several. */
 int fr_vm_sources(const struct fr_vm *vm, struct fr_source **ret_v, size_t *ret_nr);
+/* What saving needs and can be done while the guest runs. */
+int fr_vm_prepare(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_error *e);
 int fr_vm_stop(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_error *e);
-/* Migrate the device state (x-ignore-shared) into @ret_state (malloc'ed). */
+/* Migrate the device state (x-ignore-shared) into @ret_state (malloc'ed); after prepare. */
 int fr_vm_save(const struct fr_ctx *ctx, struct fr_vm *vm, void **ret_state,
 	       size_t *ret_bytes, struct fr_error *e);
-/* Undo stop and save: the guest runs again as if nothing had happened. */
+/* Undo prepare, stop and save: the guest runs again as if nothing had happened. */
 int fr_vm_resume(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_error *e);
 /*
  * After a fork: forget the connection, which is the other process's; a later
