@@ -21,6 +21,7 @@
 #include "fastrestart.h"
 #include "host.h"
 #include "image.h"
+#include "initrd.h"
 #include "plan.h"
 #include "poison.h"
 #include "ramap.h"
@@ -181,6 +182,27 @@ static int open_image(struct load *l, struct fr_error *e)
 	return fr_check_host(l->ctx, l->image, e);
 }
 
+/* A patched kernel's initramfs takes over pages of it, but for what is not aligned. */
+static int align_initrd(struct load *l, struct fr_error *e)
+{
+	size_t bytes;
+	void *p;
+
+	if (!l->initrd || !l->image->max_version)
+		return 0;
+	bytes = fr_initrd_align(l->initrd, l->initrd_bytes, NULL);
+	if (bytes == l->initrd_bytes)
+		return 0;
+	p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return out_of_memory(e);
+	fr_initrd_align(l->initrd, l->initrd_bytes, p);
+	munmap(l->initrd, l->initrd_bytes);
+	l->initrd = p;
+	l->initrd_bytes = bytes;
+	return 0;
+}
+
 static int open_initrd(struct load *l, struct fr_error *e)
 {
 	const char *path = l->o->initrd;
@@ -210,7 +232,7 @@ static int open_initrd(struct load *l, struct fr_error *e)
 		}
 	}
 	close(fd);
-	return r;
+	return r ? r : align_initrd(l, e);
 }
 
 static int make_cmdline(struct load *l, struct fr_error *e)
