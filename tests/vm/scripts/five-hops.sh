@@ -13,6 +13,12 @@ if [ "$FR_STAGE" = 1 ]; then
 	echo 0 >/proc/sys/vm/nr_hugepages
 else
 	must_equal hop "$(status hop)" $((FR_STAGE - 1))
+	# the initramfs has the initrd's own pages
+	(cd /tmp && cpio -id bin/busybox </payload/kernel/next.initrd 2>/dev/null)
+	must cmp /tmp/bin/busybox /bin/busybox
+	freed=$(dmesg | sed -n 's/.*Freeing initrd memory: \([0-9]*\)K.*/\1/p')
+	say "freed of the initrd: $freed kB"
+	[ "$freed" -lt 500 ] || fail "the initramfs was copied"
 	memory_mounts 0
 	# of a section that has kept memory, only that is missing
 	before=$(mem_total)
