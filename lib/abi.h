@@ -252,6 +252,8 @@ struct fr_wire_blob {
  * FR_IOC_RESTORE: give region @name back as the empty regular file @fd (open
  *   for writing, on tmpfs or on a hugetlbfs of the region's page size).  All or
  *   nothing: on failure the file is empty again and the region is still kept.
+ *   With FR_REGION_UNLINKED, the file can be sealed from then on, as a memfd
+ *   can: its seals, F_SEAL_SEAL among them, are for user space to add.
  *   For FR_KIND_RAW, @fd is -1: the range is no longer listed as kept but stays
  *   out of RAM.
  *     ENOENT no such region; EBUSY being restored or released by somebody else;
