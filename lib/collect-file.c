@@ -34,6 +34,9 @@
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22 /* include/uapi/asm-generic/mman-common.h */
 #endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x10
+#endif
 #ifndef UFFD_USER_MODE_ONLY
 #define UFFD_USER_MODE_ONLY 1
 #endif
@@ -45,7 +48,7 @@
 
 static int failed(const struct fr_keep *k, const char *what, int err, struct fr_error *e)
 {
-	return fr_fail(e, FR_FAULT_SYSTEM, err, "%s: %s: %s", k->region.path, what, strerror(err));
+	return fr_fail(e, FR_FAULT_SYSTEM, err, "%s: %s: %s", k->label, what, strerror(err));
 }
 
 /* -------------------------------------------------------- pages into the page table */
@@ -124,7 +127,7 @@ static int map_hugetlb(struct fr_keep *k, struct fr_error *e)
 			    "%s: it has holes, and the running kernel cannot show where "
 			    "(userfaultfd minor faults, Linux 5.13): fill the file, for a VM with "
 			    "prealloc=on",
-			    k->region.path);
+			    k->label);
 	}
 	if (uffd >= 0)
 		close(uffd); /* unregisters; what is mapped stays */
@@ -146,7 +149,7 @@ static int frames_failed(const struct fr_keep *k, int err, struct fr_error *e)
 		return fr_fail(
 			e, FR_FAULT_PERMISSION, err,
 			"%s: /proc/self/pagemap does not show frames: CAP_SYS_ADMIN is needed",
-			k->region.path);
+			k->label);
 	return failed(k, "/proc/self/pagemap", err, e);
 }
 
@@ -266,10 +269,10 @@ static int identify(struct fr_keep *k, const struct stat *st, struct fr_error *e
 
 	if (S_ISDIR(st->st_mode))
 		return fr_fail(e, FR_FAULT_USAGE, EISDIR, "%s: a directory: name the file itself",
-			       g->path);
+			       k->label);
 	if (!S_ISREG(st->st_mode))
 		return fr_fail(e, FR_FAULT_USAGE, EINVAL,
-			       "%s: not a regular file: name the file itself", g->path);
+			       "%s: not a regular file: name the file itself", k->label);
 	if (fstatfs(k->fd, &fs))
 		return failed(k, "statfs", errno, e);
 	if (fs.f_type == TMPFS_MAGIC) {
@@ -282,7 +285,7 @@ static int identify(struct fr_keep *k, const struct stat *st, struct fr_error *e
 	} else {
 		return fr_fail(e, FR_FAULT_REFUSED, EMEDIUMTYPE,
 			       "%s: not on tmpfs or hugetlbfs: only files in memory can be kept",
-			       g->path);
+			       k->label);
 	}
 	k->page_bytes = (size_t)1 << g->page_shift;
 	g->size_bytes = (uint64_t)st->st_size;
@@ -328,23 +331,99 @@ static int map_file(struct fr_keep *k, struct fr_error *e)
 	return 0;
 }
 
-int fr_keep_open_file(const struct fr_ctx *ctx, const struct fr_source *src, struct fr_keep *k,
-		      struct fr_error *e)
+static bool is_unnamed(const char *path)
 {
-	struct stat st;
-	int r;
+	return !strncmp(path, FR_UNNAMED_DIR "/", strlen(FR_UNNAMED_DIR "/"));
+}
 
+/*
+ * The name of a file that was given by a process's descriptor, if it has one in this mount
+ * namespace; otherwise "", and what a memfd has besides.
+ */
+static int find_name(struct fr_keep *k, const struct stat *st, struct fr_error *e)
+{
+	char fd_path[sizeof("/proc/self/fd/") + 3 * sizeof(int)], name[FR_PATH_BYTES];
+	struct fr_region *g = &k->region;
+	struct stat named;
+	ssize_t n;
+	int seals;
+
+	snprintf(fd_path, sizeof(fd_path), "/proc/self/fd/%d", k->fd);
+	n = readlink(fd_path, name, sizeof(name) - 1);
+	name[n > 0 ? n : 0] = '\0';
+	if (name[0] != '/' || is_unnamed(name) || !st->st_nlink || lstat(name, &named) ||
+	    named.st_dev != st->st_dev || named.st_ino != st->st_ino) {
+		name[0] = '\0';
+		g->flags |= FR_REGION_UNLINKED;
+		seals = fcntl(k->fd, F_GET_SEALS);
+		g->seals = seals > 0 ? (uint32_t)seals : 0;
+	}
+	free(g->path);
+	g->path = strdup(name);
+	return g->path ? 0 : fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+}
+
+/* What is open as a file of another process; it may have closed it, or ended, since load. */
+static int open_fd(const struct fr_source *src, struct fr_keep *k, struct stat *ret_st,
+		   struct fr_error *e)
+{
+	k->fd = open(src->path, O_PATH | O_CLOEXEC);
+	if (k->fd < 0 && (errno == ENOENT || errno == ESRCH))
+		return fr_fail(e, FR_FAULT_NOT_FOUND, ENOENT,
+			       "%s: there is no such process, or it has no such file open",
+			       k->label);
+	if (k->fd < 0 || fstat(k->fd, ret_st))
+		return failed(k, "cannot open it", errno, e);
+	if (src->ino && (src->ino != ret_st->st_ino || src->dev != ret_st->st_dev))
+		return fr_fail(e, FR_FAULT_REFUSED, ESTALE,
+			       "%s: another file is open there than when load was run: run load "
+			       "again",
+			       k->label);
+	return 0;
+}
+
+static int open_path(const struct fr_source *src, struct fr_keep *k, struct stat *ret_st,
+		     struct fr_error *e)
+{
 	k->region.path = realpath(src->path, NULL);
 	if (!k->region.path)
 		return fr_fail(e, errno == ENOENT ? FR_FAULT_NOT_FOUND : FR_FAULT_SYSTEM, errno,
 			       "%s: %s", src->path, strerror(errno));
 	/* what it is comes before whether it can be written: another file system is refused as such */
 	k->fd = open(k->region.path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
-	if (k->fd < 0 || fstat(k->fd, &st))
+	if (k->fd < 0 || fstat(k->fd, ret_st))
 		return failed(k, "cannot open it", errno, e);
-	r = identify(k, &st, e);
+	return 0;
+}
+
+static int check_seals(const struct fr_keep *k, struct fr_error *e)
+{
+	if (!(k->region.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
+		return 0;
+	return fr_fail(e, FR_FAULT_REFUSED, EPERM,
+		       "%s: it is sealed against writing, and pins of its pages need a mapping "
+		       "that can write: keep a copy of it that is not",
+		       k->label);
+}
+
+int fr_keep_open_file(const struct fr_ctx *ctx, const struct fr_source *src, struct fr_keep *k,
+		      struct fr_error *e)
+{
+	struct stat st;
+	int r;
+
+	k->label = strdup(src->is_fd ? src->spec : src->path);
+	if (!k->label)
+		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+	r = src->is_fd ? open_fd(src, k, &st, e) : open_path(src, k, &st, e);
+	if (!r)
+		r = identify(k, &st, e);
 	if (!r)
 		r = open_for_writing(k, e);
+	if (!r && (src->is_fd || is_unnamed(k->region.path)))
+		r = find_name(k, &st, e);
+	if (!r)
+		r = check_seals(k, e);
 	if (!r)
 		r = map_file(k, e);
 	if (!r)

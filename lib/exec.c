@@ -265,7 +265,8 @@ static int check_ram(const struct exec *x, const struct fr_vm *vm, struct fr_err
 
 		for (k = 0; k < o->nr_sources; k++)
 			if (!strcmp(o->sources[k].name, ram->name) && o->sources[k].path &&
-			    !strcmp(o->sources[k].path, ram->path))
+			    !strcmp(o->sources[k].path, ram->path) &&
+			    o->sources[k].dev == ram->dev && o->sources[k].ino == ram->ino)
 				break;
 		if (k == o->nr_sources)
 			r = fr_fail(e, FR_FAULT_REFUSED, ESTALE,
@@ -660,7 +661,7 @@ static int resume_vm(void *data, size_t i, struct fr_error *e)
 	return 0;
 }
 
-/* Guests first: they must not wait for anything else. */
+/* Guests first: they must not wait for anything else, but for those who help them to run. */
 static bool undo(struct exec *x)
 {
 	bool clean = true;

@@ -198,9 +198,11 @@ const struct fr_blob *fr_descriptor_blob(const struct fr_descriptor *d, const ch
 struct fr_source {			/* one --preserve */
 	char *spec;			/* as given, for messages */
 	char *name;			/* NAME, or derived from the path */
-	char *path;			/* file, or NULL */
+	char *path;			/* file, or NULL; pid:N/fd:M: "/proc/N/fd/M" */
 	uint64_t phys_start, phys_bytes;/* phys:START+SIZE */
 	bool is_phys;
+	bool is_fd;			/* pid:N/fd:M, of that process */
+	uint64_t dev, ino;		/* with is_fd: the file that load found; 0, 0: any */
 };
 
 struct fr_vm_arg {			/* one --vm */
@@ -223,7 +225,7 @@ struct fr_load_options {
 };
 
 /*
- * "file:/path", "/path", "phys:0x140000000+1G", each with ",name=NAME".
+ * "file:/path", "/path", "pid:N/fd:M", "phys:0x140000000+1G", each with ",name=NAME".
  * The default name is the path's last component with invalid bytes as '_'.
  */
 int fr_source_parse(const char *spec, struct fr_source *ret_source, struct fr_error *e);

@@ -5,8 +5,12 @@
 
 #include "collect.h"
 
+/* Where restore puts files that had no name; there, a file's name says nothing. */
+#define FR_UNNAMED_DIR "/run/kexec-fastrestart/unnamed"
+
 struct fr_keep {
 	struct fr_region region;
+	char *label;	  /* for messages: the path, or what it was named by */
 	int fd;		  /* -1 for a physical range */
 	char *addr;	  /* shared mapping of the whole file, NULL if empty */
 	size_t map_bytes; /* a multiple of page_bytes */

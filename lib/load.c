@@ -513,6 +513,22 @@ static bool same_file(const struct fr_source *a, const struct fr_source *b)
 	return sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
 }
 
+/* A process may close a file and open another, or end: exec takes no other file than this. */
+static int note_file(struct fr_source *src, struct fr_error *e)
+{
+	struct stat st;
+
+	if (!src->is_fd)
+		return 0;
+	if (stat(src->path, &st))
+		return fr_fail(e, FR_FAULT_NOT_FOUND, errno,
+			       "%s: there is no such process, or it has no such file open",
+			       src->spec);
+	src->dev = st.st_dev;
+	src->ino = st.st_ino;
+	return 0;
+}
+
 /* Add @src unless a VM has brought that file already; names stay unique. */
 static int add_source(struct load *l, const struct fr_source *src, bool of_vm, struct fr_error *e)
 {
@@ -540,8 +556,8 @@ static int add_source(struct load *l, const struct fr_source *src, bool of_vm, s
 			e, FR_FAULT_REFUSED, EEXIST,
 			"%s: a region %s is still kept from the last hop: restore or release it first, or choose another name",
 			src->spec, src->name);
-	l->sources[l->nr_sources++] = *src;
-	return 0;
+	l->sources[l->nr_sources] = *src;
+	return note_file(&l->sources[l->nr_sources++], e);
 }
 
 static int open_vm(struct load *l, const struct fr_vm_arg *arg, struct fr_error *e)

@@ -9,6 +9,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -57,7 +58,7 @@ static int pin_failed(const struct fr_keep *k, int err, struct fr_error *e)
 		return fr_fail(e, FR_FAULT_PERMISSION, err,
 			       "io_uring is disabled, and pins need it: set the sysctl "
 			       "kernel.io_uring_disabled to 0");
-	return fr_fail(e, FR_FAULT_SYSTEM, err, "%s: cannot pin its pages: %s", k->region.path,
+	return fr_fail(e, FR_FAULT_SYSTEM, err, "%s: cannot pin its pages: %s", k->label,
 		       strerror(err));
 }
 
@@ -140,7 +141,7 @@ int fr_keep_pin(const struct fr_ctx *ctx, struct fr_keep *k, struct fr_error *e)
 static int stale(const struct fr_keep *k, const char *what, struct fr_error *e)
 {
 	return fr_fail(e, FR_FAULT_REFUSED, ESTALE, "%s: its %s changed while exec was preparing",
-		       k->region.path, what);
+		       k->label, what);
 }
 
 /*
@@ -152,10 +153,10 @@ static int check_pages(const struct fr_ctx *ctx, struct fr_keep *k, struct fr_er
 {
 	struct stat st;
 	bool equal;
-	int r;
+	int r, seals;
 
 	if (fstat(k->fd, &st))
-		return fr_fail(e, FR_FAULT_SYSTEM, errno, "%s: stat: %s", k->region.path,
+		return fr_fail(e, FR_FAULT_SYSTEM, errno, "%s: stat: %s", k->label,
 			       strerror(errno));
 	if ((uint64_t)st.st_size != k->region.size_bytes)
 		return stale(k, "size", e);
@@ -164,6 +165,10 @@ static int check_pages(const struct fr_ctx *ctx, struct fr_keep *k, struct fr_er
 	k->region.mode = st.st_mode & (S_IFMT | 07777);
 	k->region.uid = st.st_uid;
 	k->region.gid = st.st_gid;
+	if (k->region.flags & FR_REGION_UNLINKED) {
+		seals = fcntl(k->fd, F_GET_SEALS);
+		k->region.seals = seals > 0 ? (uint32_t)seals : 0;
+	}
 	if (!k->addr)
 		return 0;
 	/*
@@ -199,7 +204,7 @@ int fr_keep_seal(const struct fr_ctx *ctx, struct fr_keep *k, bool digest, struc
 		return r;
 	r = fr_digest_file(ctx, k->fd, g->size_bytes, g->digest, e);
 	if (r)
-		return fr_fail_context(e, "%s", g->path);
+		return fr_fail_context(e, "%s", k->label);
 	g->digest_alg = FR_DIGEST_XXH3_128;
 	return 0;
 }
@@ -216,5 +221,6 @@ void fr_keep_close(struct fr_keep *k)
 	if (k->fd >= 0)
 		close(k->fd);
 	fr_region_clear(&k->region);
+	free(k->label);
 	free(k);
 }

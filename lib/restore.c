@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@
 #include "collect.h"
 #include "host.h"
 #include "hugepages.h"
+#include "keep.h"
 #include "kernel.h"
 #include "parallel.h"
 #include "ramap.h"
@@ -170,11 +172,69 @@ static int ioctl_failed(const struct fr_region *g, const char *path, int err, st
 
 /* --------------------------------------------------------------------------- its place */
 
+/* Is @dir the root of a file system? */
+static bool is_mount(const char *dir)
+{
+	_cleanup_free_ char *up = NULL;
+	struct stat st, parent;
+
+	return asprintf(&up, "%s/..", dir) >= 0 && !stat(dir, &st) && !stat(up, &parent) &&
+	       st.st_dev != parent.st_dev;
+}
+
+static bool is_unnamed(const struct restore *s, const struct fr_region *g)
+{
+	return !s->o->directory && !*g->path && g->kind != FR_KIND_RAW;
+}
+
+/* Where files come back that had no name: a file system for each page size. */
+static char *unnamed_directory(const struct restore *s, const struct fr_region *g)
+{
+	return fr_path(s->ctx, FR_UNNAMED_DIR "/%s",
+		       g->page_shift == 30 ? "1G" :
+		       g->page_shift == 21 ? "2M" :
+					     "4K");
+}
+
+/*
+ * Nobody's limits held for a memfd, so none hold here.  Whoever opens the file may remove its
+ * name: it then is what it was.
+ */
+static int mount_unnamed(struct restore *s, const struct fr_region *g, struct fr_error *e)
+{
+	_cleanup_free_ char *dir = unnamed_directory(s, g);
+	bool huge = g->kind == FR_KIND_HUGETLB;
+	char *slash;
+	int r = 0;
+
+	if (!dir)
+		return out_of_memory(e);
+	slash = strrchr(dir, '/');
+	pthread_mutex_lock(&s->lock);
+	*slash = '\0';
+	mkdir(dir, 0700);
+	*slash = '/';
+	mkdir(dir, 0700);
+	if (!is_mount(dir) &&
+	    mount("kexec-fastrestart", dir, huge ? "hugetlbfs" : "tmpfs",
+		  MS_NOSUID | MS_NODEV | MS_NOEXEC,
+		  !huge		      ? "mode=0700,size=0" :
+		  g->page_shift == 30 ? "mode=0700,pagesize=1G" :
+					"mode=0700,pagesize=2M"))
+		r = fr_fail(e, FR_FAULT_SYSTEM, errno, "%s: cannot mount a file system there: %s",
+			    dir, strerror(errno));
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
 static char *destination(const struct restore *s, const struct fr_region *g)
 {
+	_cleanup_free_ char *unnamed = is_unnamed(s, g) ? unnamed_directory(s, g) : NULL;
 	const char *base = strrchr(g->path, '/');
 	char *path;
 
+	if (is_unnamed(s, g))
+		return unnamed && asprintf(&path, "%s/%s", unnamed, g->name) >= 0 ? path : NULL;
 	if (!s->o->directory)
 		return strdup(g->path);
 	base = base ? base + 1 : g->name;
@@ -343,6 +403,20 @@ static int give(const struct restore *s, const struct fr_region *g, const char *
 	return r ? ioctl_failed(g, path, -r, e) : 0;
 }
 
+/* A memfd can be sealed; the kernel makes the file that comes back such a one. */
+static void seal(const struct restore *s, const struct fr_region *g, int fd)
+{
+	int seals = g->flags & FR_REGION_UNLINKED ? fcntl(fd, F_GET_SEALS) : -1;
+	int missing = seals < 0 ? 0 : (int)g->seals & ~seals;
+
+	if (seals >= 0 && (missing || seals & ~(int)g->seals) &&
+	    (!missing || fcntl(fd, F_ADD_SEALS, missing)))
+		fr_log(s->ctx, FR_LOG_WARN,
+		       "region %s: the running kernel cannot give the file back with its seals "
+		       "(%#x)",
+		       g->name, g->seals);
+}
+
 static int finish(const struct restore *s, const struct fr_region *g, const char *path, int fd,
 		  struct fr_error *e)
 {
@@ -350,11 +424,12 @@ static int finish(const struct restore *s, const struct fr_region *g, const char
 		return fr_fail(e, FR_FAULT_SYSTEM, errno,
 			       "region %s: its memory is in %s, but its mode cannot be set: %s",
 			       g->name, path, strerror(errno));
+	seal(s, g, fd);
 	return verify(s, g, path, fd, e);
 }
 
 /* @state: of the region; a leftover that has its memory only wants finishing. */
-static int restore_file(const struct restore *s, const struct fr_region *g,
+static int restore_file(struct restore *s, const struct fr_region *g,
 			enum fr_region_state state, struct fr_error *e)
 {
 	_cleanup_free_ char *path = destination(s, g);
@@ -364,11 +439,11 @@ static int restore_file(const struct restore *s, const struct fr_region *g,
 	if (!path)
 		return out_of_memory(e);
 	if (path[0] != '/')
-		return fr_fail(
-			e, FR_FAULT_USAGE, EINVAL,
-			"region %s: the file had no name: give --directory, an absolute path",
-			g->name);
-	r = make_parent(g, path, e);
+		return fr_fail(e, FR_FAULT_USAGE, EINVAL, "--directory: %s is not absolute",
+			       s->o->directory);
+	r = is_unnamed(s, g) ? mount_unnamed(s, g, e) : 0;
+	if (!r)
+		r = make_parent(g, path, e);
 	if (r)
 		return r;
 	fd = claim(g, path, &st, e);
@@ -517,22 +592,56 @@ static int check_regions(struct restore *s, const struct guest *v, struct fr_err
 	return 0;
 }
 
+/* For a guest's RAM that had no name: opened by the name that it has for the time being. */
+static int open_region(void *data, const char *region, struct fr_error *e)
+{
+	struct restore *s = data;
+	const struct item *item = find_item(s, region);
+	_cleanup_free_ char *path = item ? destination(s, item->region) : NULL;
+	int fd;
+
+	if (!path)
+		return item ? out_of_memory(e) :
+			      fr_fail(e, FR_FAULT_DESCRIPTOR, EBADMSG,
+				      "region %.100s: it is not in the descriptor", region);
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? fr_fail(e, FR_FAULT_SYSTEM, errno, "region %s: %s: %s", region, path,
+				strerror(errno)) :
+			fd;
+}
+
+/* The guest's RAM ends with its VMM, as that of a memfd does. */
+static void drop_names(struct restore *s, const struct guest *v)
+{
+	for (size_t i = 0; i < v->nr_regions; i++) {
+		const struct item *item = find_item(s, v->regions[i]);
+		_cleanup_free_ char *path =
+			item && is_unnamed(s, item->region) ? destination(s, item->region) : NULL;
+
+		if (path)
+			unlink(path);
+	}
+}
+
 static int start_once(struct restore *s, struct guest *v, int marker, struct fr_error *e)
 {
 	struct fr_vm_restart restart = {
 		.spec = v->spec,
 		.timeout_ms = s->o->vm_timeout_ms ? s->o->vm_timeout_ms : VM_TIMEOUT_MS,
 		.marker_fd = marker,
+		.open_region = open_region,
 		.up = vmm_is_up,
 		.data = s,
 	};
 	struct stat st;
 	int r;
 
-	if (!fstat(marker, &st) && st.st_size)
+	if (!fstat(marker, &st) && st.st_size) {
+		drop_names(s, v);
 		return v->named ? fr_fail(e, FR_FAULT_REFUSED, EALREADY,
 					  "VM %s: it was started already", v->name) :
 				  0;
+	}
 	if (!v->state)
 		return fr_fail(e, FR_FAULT_DESCRIPTOR, EBADMSG,
 			       "VM %s: the descriptor has no device state of it", v->name);
@@ -541,6 +650,7 @@ static int start_once(struct restore *s, struct guest *v, int marker, struct fr_
 	r = fr_vm_start(s->ctx, &restart, e);
 	if (r)
 		return r;
+	drop_names(s, v);
 	atomic_fetch_add(&s->started, 1);
 	fr_log(s->ctx, FR_LOG_STEP, "VM %s: runs on", v->name);
 	return 0;

@@ -2,6 +2,7 @@
 /* What the operator writes after --preserve and --vm. */
 #include "config.h"
 
+#include <limits.h>
 #include <sys/un.h>
 
 #include "util.h"
@@ -57,11 +58,48 @@ static int parse_phys(const char *text, struct fr_source *src, struct fr_error *
 	return 0;
 }
 
+/* A number without sign, below 2^31. */
+static bool parse_id(const char **text, int *ret)
+{
+	unsigned long value;
+	char *end;
+
+	if (**text < '0' || **text > '9')
+		return false;
+	errno = 0;
+	value = strtoul(*text, &end, 10);
+	if (errno || value > INT_MAX)
+		return false;
+	*text = end;
+	*ret = (int)value;
+	return true;
+}
+
+static int parse_fd(const char *text, struct fr_source *src, struct fr_error *e)
+{
+	const char *p = text;
+	int pid, fd;
+
+	if (!parse_id(&p, &pid) || !pid || strncmp(p, "/fd:", 4))
+		return fr_fail(e, FR_FAULT_USAGE, EINVAL,
+			       "%s: not PID/fd:NUMBER, as in pid:4711/fd:9", src->spec);
+	p += 4;
+	if (!parse_id(&p, &fd) || *p)
+		return fr_fail(e, FR_FAULT_USAGE, EINVAL,
+			       "%s: not PID/fd:NUMBER, as in pid:4711/fd:9", src->spec);
+	src->is_fd = true;
+	if (asprintf(&src->path, "/proc/%d/fd/%d", pid, fd) < 0)
+		src->path = NULL;
+	if (!src->name && asprintf(&src->name, "pid-%d-fd-%d", pid, fd) < 0)
+		src->name = NULL;
+	return src->path ? 0 : -ENOMEM;
+}
+
 static int parse_path(char *path, struct fr_source *src, struct fr_error *e)
 {
 	if (path[0] != '/')
 		return fr_fail(e, FR_FAULT_USAGE, EINVAL,
-			       "%s: neither an absolute path nor phys:START+SIZE", src->spec);
+			       "%s: neither an absolute path nor pid:PID/fd:NUMBER nor phys:START+SIZE", src->spec);
 	if (strlen(path) >= FR_PATH_BYTES)
 		return fr_fail(e, FR_FAULT_USAGE, ENAMETOOLONG,
 			       "%.64s...: path longer than %u bytes", src->spec, FR_PATH_BYTES - 1);
@@ -97,6 +135,8 @@ int fr_source_parse(const char *spec, struct fr_source *ret_source, struct fr_er
 	}
 	if (!strncmp(what, "phys:", 5))
 		err = parse_phys(what + 5, &src, e);
+	else if (!strncmp(what, "pid:", 4))
+		err = parse_fd(what + 4, &src, e);
 	else
 		err = parse_path(what + (strncmp(what, "file:", 5) ? 0 : 5), &src, e);
 	if (err == -ENOMEM || (!err && !src.name))

@@ -92,7 +92,8 @@ static json_object *source_to_json(const struct fr_source *s)
 	if (!o || add_string(o, "spec", s->spec) || add_string(o, "name", s->name) ||
 	    add_string(o, "path", s->path) ||
 	    (s->is_phys && (add_u64(o, "phys_start", s->phys_start) ||
-			    add_u64(o, "phys_bytes", s->phys_bytes)))) {
+			    add_u64(o, "phys_bytes", s->phys_bytes))) ||
+	    (s->is_fd && (add_u64(o, "dev", s->dev) || add_u64(o, "ino", s->ino)))) {
 		json_object_put(o);
 		return NULL;
 	}
@@ -341,6 +342,12 @@ static bool source_from_json(json_object *o, struct fr_source *s)
 	if (!get_string(o, "spec", &s->spec) || !get_string(o, "name", &s->name) ||
 	    !get_string(o, "path", &s->path))
 		return false;
+	if (get(o, "ino", json_type_int)) {
+		if (!s->path || !get_u64(o, "dev", INT64_MAX, &s->dev) ||
+		    !get_u64(o, "ino", INT64_MAX, &s->ino))
+			return false;
+		s->is_fd = true;
+	}
 	if (!s->path) {
 		if (!get_u64(o, "phys_start", FR_PHYS_LIMIT, &s->phys_start) ||
 		    !get_u64(o, "phys_bytes", FR_PHYS_LIMIT, &s->phys_bytes))

@@ -26,6 +26,53 @@ const char *fr_vm_option(const char *arg)
 	return arg + 1 + (arg[1] == '-');
 }
 
+/* Until the comma that ends a part of a key=value list: one that is doubled does not. */
+static size_t part_length(const char *p)
+{
+	size_t n = 0;
+
+	while (p[n] && (p[n] != ',' || p[n + 1] == ','))
+		n += p[n] == ',' ? 2 : 1;
+	return n;
+}
+
+static int json_member(const char *value, const char *key, char **ret)
+{
+	struct json_object *o = NULL;
+	int r = fr_json_parse(value, &o);
+	const char *found = fr_json_string(o, key);
+
+	if (!r && *found && !(*ret = strdup(found)))
+		r = -ENOMEM;
+	json_object_put(o);
+	return r == -ENOMEM ? r : 0;
+}
+
+int fr_vm_member(const char *value, const char *key, char **ret)
+{
+	size_t len = strlen(key), n = 0;
+	char *copy;
+
+	*ret = NULL;
+	if (*value == '{')
+		return json_member(value, key, ret);
+	for (const char *p = value; *p; p += part_length(p), p += *p == ',') {
+		if (strncmp(p, key, len) || p[len] != '=')
+			continue;
+		copy = strndup(p + len + 1, part_length(p) - len - 1);
+		if (!copy)
+			return -ENOMEM;
+		for (const char *from = copy; *from; from++) {
+			copy[n++] = *from;
+			from += *from == ',';
+		}
+		copy[n] = '\0';
+		*ret = copy;
+		return 0;
+	}
+	return 0;
+}
+
 static bool is_one_of(const char *name, const char *const *list)
 {
 	for (; *list; list++)
@@ -178,16 +225,84 @@ static char *with_machine(const char *value, const char *machine)
 											   out;
 }
 
-static char *rewrite(const char *o, const char *value, const char *machine)
+/* The same backend on the file of descriptor @fd, which QEMU inherits. */
+static char *on_fd_json(const char *value, int fd)
+{
+	static const char *const gone[] = {"hugetlb", "hugetlbsize", "seal"};
+	char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)], *text = NULL;
+	struct json_object *object = NULL;
+	int r = fr_json_parse(value, &object);
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	for (size_t i = 0; !r && i < FR_ARRAY_SIZE(gone); i++)
+		json_object_object_del(object, gone[i]);
+	if (!r)
+		r = fr_json_add(object, "qom-type", json_object_new_string("memory-backend-file"));
+	if (!r)
+		r = fr_json_add(object, "share", json_object_new_boolean(true));
+	if (!r)
+		r = fr_json_add(object, "mem-path", json_object_new_string(path));
+	if (!r)
+		text = fr_json_text(object);
+	json_object_put(object);
+	return text;
+}
+
+static char *on_fd(const char *value, int fd)
+{
+	static const char *const gone[] = {"qom-type", "hugetlb", "hugetlbsize",
+					   "seal",     "share",	  "mem-path",	NULL};
+	bool out_of_memory = false;
+	char *text = NULL;
+	size_t bytes;
+	FILE *out;
+
+	if (*value == '{')
+		return on_fd_json(value, fd);
+	out = open_memstream(&text, &bytes);
+	if (!out)
+		return NULL;
+	fprintf(out, "memory-backend-file,share=on,mem-path=/proc/self/fd/%d", fd);
+	for (const char *p = value; *p; p += part_length(p), p += *p == ',') {
+		_cleanup_free_ char *key = strndup(p, strcspn(p, "=,"));
+
+		out_of_memory |= !key;
+		/* the first part is the type, with or without its key */
+		if (!key || p == value || is_one_of(key, gone))
+			continue;
+		fprintf(out, ",%.*s", (int)part_length(p), p);
+	}
+	if (!fclose(out) && !out_of_memory)
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* @ram: what has a descriptor to be handed over */
+static char *rewrite_object(const char *value, const struct fr_vm_ram *ram, size_t nr_ram)
+{
+	_cleanup_free_ char *id = NULL, *moved = NULL;
+
+	if (fr_vm_member(value, "id", &id))
+		return NULL;
+	for (size_t i = 0; id && i < nr_ram; i++)
+		if (ram[i].fd >= 0 && !strcmp(ram[i].id, id))
+			return (moved = on_fd(value, ram[i].fd)) ? keep_contents(moved) : NULL;
+	return keep_contents(value);
+}
+
+static char *rewrite(const char *o, const char *value, const char *machine,
+		     const struct fr_vm_ram *ram, size_t nr_ram)
 {
 	if (!strcmp(o, "object"))
-		return keep_contents(value);
+		return rewrite_object(value, ram, nr_ram);
 	if (!strcmp(o, "M") || !strcmp(o, "machine"))
 		return with_machine(value, machine);
 	return strdup(value);
 }
 
-char **fr_vm_argv_restart(char *const *argv, const char *machine)
+char **fr_vm_argv_restart(char *const *argv, const char *machine, const struct fr_vm_ram *ram,
+			  size_t nr_ram)
 {
 	static const char *const drop[] = {"S", "daemonize", "mem-prealloc", NULL};
 	static const char *const drop_two[] = {"incoming", "loadvm", NULL};
@@ -212,7 +327,7 @@ char **fr_vm_argv_restart(char *const *argv, const char *machine)
 		if (!(v[nr++] = strdup(argv[i])))
 			goto fail;
 		if (o && argv[i + 1] && is_one_of(o, rewritten) &&
-		    !(v[nr++] = rewrite(o, argv[++i], machine)))
+		    !(v[nr++] = rewrite(o, argv[++i], machine, ram, nr_ram)))
 			goto fail;
 	}
 	if (!(v[nr++] = strdup("-incoming")) || !(v[nr++] = strdup("defer")))

@@ -29,16 +29,6 @@ static const char *value_of(char *const *argv, size_t i, const char *name)
 	return o && !strcmp(o, name) ? argv[i + 1] : NULL;
 }
 
-/* Until the comma that ends a part of a key=value list: one that is doubled does not. */
-static size_t part_length(const char *p)
-{
-	size_t n = 0;
-
-	while (p[n] && (p[n] != ',' || p[n + 1] == ','))
-		n += p[n] == ',' ? 2 : 1;
-	return n;
-}
-
 /* Text that was allocated: NULL says that it could not be. */
 static char *noted(struct line *l, char *text)
 {
@@ -55,37 +45,12 @@ static struct json_object *parse(struct line *l, const char *json)
 	return o;
 }
 
-static char *json_member(struct line *l, const char *value, const char *key)
-{
-	struct json_object *o = parse(l, value);
-	const char *found = fr_json_string(o, key);
-	char *copy = *found ? noted(l, strdup(found)) : NULL;
-
-	json_object_put(o);
-	return copy;
-}
-
-/* Member @key of an option's value, key=value or JSON: to be freed, NULL without one. */
 static char *member(struct line *l, const char *value, const char *key)
 {
-	size_t len = strlen(key), n = 0;
-	char *copy = NULL;
+	char *found = NULL;
 
-	if (*value == '{')
-		return json_member(l, value, key);
-	for (const char *p = value; *p; p += part_length(p), p += *p == ',') {
-		if (strncmp(p, key, len) || p[len] != '=')
-			continue;
-		copy = noted(l, strndup(p + len + 1, part_length(p) - len - 1));
-		for (const char *from = copy; from && *from; from++) {
-			copy[n++] = *from;
-			from += *from == ',';
-		}
-		if (copy)
-			copy[n] = '\0';
-		return copy;
-	}
-	return NULL;
+	l->out_of_memory |= fr_vm_member(value, key, &found) == -ENOMEM;
+	return found;
 }
 
 /* Is there an option @name whose member @key is @wanted? */

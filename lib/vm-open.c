@@ -45,8 +45,9 @@ static int refuse_ram(const struct fr_vm *vm, const char *id, const char *what, 
 		       vm->name, id, what, id, id);
 }
 
+/* @file: mem-path, or NULL with a descriptor @fd */
 static int add_ram(const struct fr_ctx *ctx, struct fr_vm *vm, const char *id, const char *file,
-		   struct fr_error *e)
+		   int fd, struct fr_error *e)
 {
 	struct fr_vm_ram *v = reallocarray(vm->ram, vm->nr_ram + 1, sizeof(*v)), *ram;
 
@@ -54,10 +55,12 @@ static int add_ram(const struct fr_ctx *ctx, struct fr_vm *vm, const char *id, c
 		return out_of_memory(e);
 	vm->ram = v;
 	ram = &v[vm->nr_ram];
-	*ram = (struct fr_vm_ram){.id = strdup(id)};
+	*ram = (struct fr_vm_ram){.id = strdup(id), .is_fd = !file, .fd = -1};
 	vm->nr_ram++;
-	if (!ram->id || (*file == '/' ? !(ram->path = strdup(file)) :
-					asprintf(&ram->path, "%s/%s", vm->cwd, file) < 0)) {
+	if (!ram->id ||
+	    (!file	  ? !(ram->path = fr_path(ctx, "/proc/%d/fd/%d", (int)vm->pid, fd)) :
+	     *file == '/' ? !(ram->path = strdup(file)) :
+			    asprintf(&ram->path, "%s/%s", vm->cwd, file) < 0)) {
 		ram->path = NULL;
 		return out_of_memory(e);
 	}
@@ -66,10 +69,51 @@ static int add_ram(const struct fr_ctx *ctx, struct fr_vm *vm, const char *id, c
 	return fr_vm_check_mapping(ctx, vm, ram->path, e);
 }
 
+/*
+ * From 8.1 on QEMU takes a memfd for memory that nobody can find again, and writes it into
+ * the device state.
+ */
+static int check_saves_no_memfd(const struct fr_vm *vm, const char *id, struct fr_error *e)
+{
+	unsigned int major, minor;
+
+	if (sscanf(fr_qmp_version(vm->qmp), "%u.%u", &major, &minor) == 2 &&
+	    (major < 8 || (major == 8 && minor < 1)))
+		return 0;
+	return refuse_ram(vm, id, "a memory-backend-memfd, which QEMU 8.1 and later save like any other state",
+			  e);
+}
+
+static int inspect_memfd(const struct fr_ctx *ctx, struct fr_vm *vm, struct json_object *memdev,
+			 struct fr_error *e)
+{
+	struct json_object *size = fr_json_get(memdev, "size", json_type_int);
+	const char *id = fr_json_string(memdev, "id");
+	int fd, r = check_saves_no_memfd(vm, id, e);
+
+	if (!r)
+		r = fr_vm_find_memfd(ctx, vm, id, size ? json_object_get_uint64(size) : 0, &fd, e);
+	return r ? r : add_ram(ctx, vm, id, NULL, fd, e);
+}
+
+static int inspect_file(const struct fr_ctx *ctx, struct fr_vm *vm, const char *id,
+			const char *object, struct fr_error *e)
+{
+	_cleanup_free_ char *file = NULL;
+	int r = qom_string(vm, object, "mem-path", &file, e), fd, len = 0;
+
+	if (r)
+		return r;
+	/* inherited, from a restore for one */
+	if (sscanf(file, "/proc/self/fd/%d%n", &fd, &len) == 1 && !file[len] && fd >= 0)
+		return add_ram(ctx, vm, id, NULL, fd, e);
+	return add_ram(ctx, vm, id, file, -1, e);
+}
+
 static int inspect_memdev(const struct fr_ctx *ctx, struct fr_vm *vm, struct json_object *memdev,
 			  struct fr_error *e)
 {
-	_cleanup_free_ char *path = NULL, *type = NULL, *file = NULL;
+	_cleanup_free_ char *path = NULL, *type = NULL;
 	const char *id = fr_json_string(memdev, "id");
 	int r;
 
@@ -82,12 +126,12 @@ static int inspect_memdev(const struct fr_ctx *ctx, struct fr_vm *vm, struct jso
 	r = qom_string(vm, path, "type", &type, e);
 	if (r)
 		return r;
-	if (strcmp(type, "memory-backend-file"))
+	if (strcmp(type, "memory-backend-file") && strcmp(type, "memory-backend-memfd"))
 		return refuse_ram(vm, id, "anonymous, not a file", e);
 	if (!fr_json_bool(memdev, "share"))
 		return refuse_ram(vm, id, "private (share=off)", e);
-	r = qom_string(vm, path, "mem-path", &file, e);
-	return r ? r : add_ram(ctx, vm, id, file, e);
+	return strcmp(type, "memory-backend-file") ? inspect_memfd(ctx, vm, memdev, e) :
+						     inspect_file(ctx, vm, id, path, e);
 }
 
 static int inspect_ram(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_error *e)
@@ -269,6 +313,9 @@ void fr_vm_close(struct fr_vm *vm)
 	for (size_t i = 0; i < vm->nr_ram; i++) {
 		free(vm->ram[i].id);
 		free(vm->ram[i].path);
+		free(vm->ram[i].region);
+		if (vm->ram[i].fd >= 0)
+			close(vm->ram[i].fd);
 	}
 	free(vm->ram);
 	fr_strv_free(vm->argv);

@@ -8,10 +8,13 @@
 
 #define FR_VM_FD_NAME "fastrestart" /* of a state passed by getfd */
 
-struct fr_vm_ram { /* a memory-backend-file */
+struct fr_vm_ram { /* a memory-backend-file or -memfd */
 	char *id;
-	char *path; /* absolute */
-	bool again; /* the same file as an earlier one's, at another offset */
+	char *path;  /* absolute; /proc/PID/fd/N of one without a name */
+	bool is_fd;  /* a descriptor that QEMU has or got: no path leads to the file */
+	bool again;  /* the same file as an earlier one's, at another offset */
+	char *region;/* only of a VM that is to be started */
+	int fd;	     /* the same: to hand over, or -1 */
 };
 
 struct fr_vm {
@@ -47,6 +50,9 @@ int fr_vm_check_process(const struct fr_ctx *ctx, const struct fr_vm *vm, struct
 /* Whether the process maps file @path; -ESTALE: another file has that path now. */
 int fr_vm_check_mapping(const struct fr_ctx *ctx, const struct fr_vm *vm, const char *path,
 			struct fr_error *e);
+/* The descriptor of a memory-backend-memfd of @size bytes; there must be one only. */
+int fr_vm_find_memfd(const struct fr_ctx *ctx, const struct fr_vm *vm, const char *id,
+		     uint64_t size, int *ret_fd, struct fr_error *e);
 
 /* vm-migrate.c, for both sides */
 /* Arguments of migrate-set-capabilities for one stream without RAM, and back. */
@@ -70,7 +76,10 @@ int fr_vm_getfd(struct fr_qmp *qmp, int fd, struct fr_error *e);
 const char *fr_vm_option(const char *arg);
 /* Rewritten for a restart; -EOPNOTSUPP with what cannot be restarted */
 int fr_vm_argv_check(const char *name, char *const *argv, struct fr_error *e);
-char **fr_vm_argv_restart(char *const *argv, const char *machine);
+char **fr_vm_argv_restart(char *const *argv, const char *machine, const struct fr_vm_ram *ram,
+			  size_t nr_ram);
+/* Member @key of an option's value, key=value or JSON: to be freed, NULL without one; -ENOMEM. */
+int fr_vm_member(const char *value, const char *key, char **ret);
 
 /* vm-changed.c: refuse when the VM is no longer what its command line says */
 int fr_vm_check_changed(struct fr_vm *vm, struct fr_error *e);

@@ -164,6 +164,41 @@ int fr_vm_check_process(const struct fr_ctx *ctx, const struct fr_vm *vm, struct
 	return r;
 }
 
+int fr_vm_find_memfd(const struct fr_ctx *ctx, const struct fr_vm *vm, const char *id,
+		     uint64_t size, int *ret_fd, struct fr_error *e)
+{
+	static const char memfd[] = "/memfd:memory-backend-memfd";
+	_cleanup_free_ char *path = fr_path(ctx, "/proc/%d/fd", (int)vm->pid);
+	char target[256];
+	struct stat st;
+	struct dirent *d;
+	size_t nr = 0;
+	ssize_t n;
+	DIR *dir;
+
+	if (!path)
+		return out_of_memory(e);
+	dir = opendir(path);
+	if (!dir)
+		return gone(vm, "fd", errno, e);
+	while ((d = readdir(dir))) {
+		n = readlinkat(dirfd(dir), d->d_name, target, sizeof(target) - 1);
+		if (n < (ssize_t)sizeof(memfd) - 1 || memcmp(target, memfd, sizeof(memfd) - 1) ||
+		    fstatat(dirfd(dir), d->d_name, &st, 0) || (uint64_t)st.st_size != size)
+			continue;
+		*ret_fd = atoi(d->d_name);
+		nr++;
+	}
+	closedir(dir);
+	if (nr == 1)
+		return 0;
+	return fr_fail(e, FR_FAULT_REFUSED, nr ? ENOTUNIQ : ENOENT,
+		       "VM %s: %s of its memfds %s the size of RAM \"%s\": %s", vm->name,
+		       nr ? "several" : "none", nr ? "have" : "has", id,
+		       nr ? "use memory-backend-file where two have one size" :
+			    "use memory-backend-file");
+}
+
 int fr_vm_check_mapping(const struct fr_ctx *ctx, const struct fr_vm *vm, const char *path,
 			struct fr_error *e)
 {

@@ -6,12 +6,15 @@
  *    "cwd": "/", "qmp": "/run/web.qmp", "machine": "pc-q35-7.2", "running": true,
  *    "uid": 0, "gid": 0, "groups": [], "qemu": "7.2.22",
  *    "regions": [{"name": "web", "path": "/dev/hugepages/web", "id": "m"}]}
+ *
+ * A path of "" is a file that had no name, a memfd: QEMU inherits it.
  */
 #include "config.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "util.h"
 #include "vm-private.h"
@@ -47,6 +50,7 @@ int fr_vm_sources(const struct fr_vm *vm, struct fr_source **ret_v, size_t *ret_
 {
 	struct fr_source *v = calloc(vm->nr_ram, sizeof(*v)), *s = v;
 	bool complete = v;
+	struct stat st;
 
 	for (size_t i = 0; complete && i < vm->nr_ram; i++) {
 		if (vm->ram[i].again)
@@ -54,6 +58,11 @@ int fr_vm_sources(const struct fr_vm *vm, struct fr_source **ret_v, size_t *ret_
 		s->spec = strdup(vm->ram[i].path);
 		s->path = strdup(vm->ram[i].path);
 		s->name = region_name(vm, &vm->ram[i]);
+		s->is_fd = vm->ram[i].is_fd;
+		if (s->is_fd && s->path && !stat(s->path, &st)) {
+			s->dev = st.st_dev;
+			s->ino = st.st_ino;
+		}
 		complete = s->spec && s->path && s->name;
 		s++;
 	}
@@ -83,7 +92,7 @@ static struct json_object *spec_regions(const struct fr_vm *vm)
 			continue;
 		if (!name ||
 		    fr_json_append(list, fr_json_object("name", json_object_new_string(name), "path",
-							json_object_new_string(ram->path), "id",
+							json_object_new_string(ram->is_fd ? "" : ram->path), "id",
 							json_object_new_string(ram->id), NULL))) {
 			json_object_put(list);
 			list = NULL;
@@ -235,6 +244,33 @@ static int read_groups(struct json_object *spec, struct fr_vm *vm)
 	return 0;
 }
 
+/* RAM that QEMU gets as a descriptor; the rest it finds by itself. */
+static int read_ram(struct json_object *spec, struct fr_vm *vm)
+{
+	struct json_object *list = fr_json_get(spec, "regions", json_type_array), *path;
+	size_t nr = list ? json_object_array_length(list) : 0;
+
+	vm->ram = calloc(nr + 1, sizeof(*vm->ram));
+	if (!vm->ram)
+		return -ENOMEM;
+	for (size_t i = 0; i < nr; i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+		struct fr_vm_ram *ram = &vm->ram[vm->nr_ram];
+
+		path = fr_json_get(o, "path", json_type_string);
+		if (!path || *json_object_get_string(path))
+			continue;
+		*ram = (struct fr_vm_ram){.id = strdup(fr_json_string(o, "id")),
+					  .region = strdup(fr_json_string(o, "name")),
+					  .is_fd = true,
+					  .fd = -1};
+		vm->nr_ram++;
+		if (!ram->id || !ram->region)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 static int fill(struct json_object *spec, struct fr_vm *vm, struct fr_error *e)
 {
 	int r;
@@ -261,7 +297,8 @@ static int fill(struct json_object *spec, struct fr_vm *vm, struct fr_error *e)
 	vm->cwd = strdup(fr_json_string(spec, "cwd"));
 	vm->qmp_path = strdup(fr_json_string(spec, "qmp"));
 	vm->machine = strdup(fr_json_string(spec, "machine"));
-	if (!vm->name || !vm->exe || !vm->cwd || !vm->qmp_path || !vm->machine)
+	if (!vm->name || !vm->exe || !vm->cwd || !vm->qmp_path || !vm->machine ||
+	    read_ram(spec, vm))
 		return out_of_memory(e);
 	return 0;
 }

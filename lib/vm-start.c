@@ -113,6 +113,9 @@ static int become(const struct start *s)
 			return errno;
 	if (chdir(vm->cwd))
 		return errno;
+	for (size_t i = 0; i < vm->nr_ram; i++)
+		if (fcntl(vm->ram[i].fd, F_SETFD, 0))
+			return errno;
 	execv(vm->exe, s->argv);
 	return errno;
 }
@@ -347,6 +350,35 @@ static void kill_vmm(const struct start *s)
 	waitpid(s->child, NULL, 0);
 }
 
+/* Files of RAM that has no path, above the descriptors that the child makes its own. */
+static int open_ram(struct start *s, struct fr_error *e)
+{
+	for (size_t i = 0; i < s->vm->nr_ram; i++) {
+		struct fr_vm_ram *ram = &s->vm->ram[i];
+		int fd = s->restart->open_region(s->restart->data, ram->region, e);
+
+		if (fd < 0)
+			return fd;
+		ram->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		close(fd);
+		if (ram->fd < 0)
+			return fr_fail(e, FR_FAULT_SYSTEM, errno, "VM %s: %s", s->vm->name,
+				       strerror(errno));
+	}
+	return 0;
+}
+
+static int prepare(struct start *s, struct fr_error *e)
+{
+	int r = open_ram(s, e);
+
+	if (r)
+		return r;
+	s->argv = fr_vm_argv_restart(s->vm->argv, s->vm->machine, s->vm->ram, s->vm->nr_ram);
+	return s->argv ? open_log(s, e) :
+			 fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+}
+
 int fr_vm_start(const struct fr_ctx *ctx, const struct fr_vm_restart *restart, struct fr_error *e)
 {
 	struct start s = {.ctx = ctx,
@@ -369,8 +401,7 @@ int fr_vm_start(const struct fr_ctx *ctx, const struct fr_vm_restart *restart, s
 		fr_vm_close(s.vm);
 		return r;
 	}
-	s.argv = fr_vm_argv_restart(s.vm->argv, s.vm->machine);
-	r = s.argv ? open_log(&s, e) : fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+	r = prepare(&s, e);
 	if (!r) {
 		watch(&s);
 		r = launch(&s, e);

@@ -41,6 +41,8 @@ struct fr_vm_restart {
 	size_t state_bytes;
 	unsigned int timeout_ms;
 	int marker_fd;		/* an empty file; gets contents just before the guest runs */
+	/* Open the restored file of a region that QEMU gets as a descriptor. */
+	int (*open_region)(void *data, const char *region, struct fr_error *e);
 	void (*up)(void *data);	/* called once the VMM answers; may be NULL */
 	void *data;
 };

@@ -305,6 +305,67 @@ static void other_files_are_refused(void **state)
 	refused("/proc/self/oom_score_adj", EMEDIUMTYPE, "oom_score_adj");
 }
 
+static int open_as_fd(int what, uint64_t ino, struct fr_keep **ret, struct fr_error *e)
+{
+	char spec[32], file[32];
+	struct fr_source s = {.spec = spec,
+			      .name = MUTABLE("x"),
+			      .path = file,
+			      .is_fd = true,
+			      .ino = ino};
+
+	snprintf(spec, sizeof(spec), "pid:%d/fd:%d", (int)getpid(), what);
+	snprintf(file, sizeof(file), "/proc/%d/fd/%d", (int)getpid(), what);
+	return fr_keep_open(&ctx, &s, ret, e);
+}
+
+static void files_without_a_name(void **state)
+{
+	const struct fr_region *g;
+	struct fr_keep *k;
+	struct fr_error e;
+	int memfd = memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	(void)state;
+	/* one that has a name is what it is called */
+	assert_int_equal(open_as_fd(fd, 0, &k, &e), 0);
+	assert_string_equal(fr_keep_region(k)->path, path);
+	assert_int_equal(fr_keep_region(k)->flags, 0);
+	fr_keep_close(k);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(open_as_fd(fd, 0, &k, &e), 0);
+	g = fr_keep_region(k);
+	assert_string_equal(g->path, "");
+	assert_int_equal(g->flags, FR_REGION_UNLINKED);
+	assert_int_equal(g->seals, F_SEAL_SEAL);
+	assert_int_equal(g->mode, S_IFREG | 0640);
+	assert_int_equal(fr_extents_pages(&g->extents), 9);
+	fr_keep_close(k);
+
+	assert_int_equal(ftruncate(memfd, 3 * 4096), 0);
+	assert_int_equal(pwrite(memfd, "x", 1, 4096), 1);
+	assert_int_equal(fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	assert_int_equal(open_as_fd(memfd, 0, &k, &e), 0);
+	g = fr_keep_region(k);
+	assert_int_equal(g->kind, FR_KIND_SHMEM);
+	assert_int_equal(g->seals, F_SEAL_SHRINK);
+	assert_int_equal(g->extents.nr, 1);
+	assert_int_equal(g->extents.v[0].pgoff, 1);
+	assert_int_equal(fcntl(memfd, F_ADD_SEALS, F_SEAL_GROW), 0);
+	assert_int_equal(fr_keep_seal(&ctx, k, false, &e), 0);
+	assert_int_equal(g->seals, F_SEAL_SHRINK | F_SEAL_GROW);
+	fr_keep_close(k);
+
+	assert_int_equal(open_as_fd(memfd, 1, &k, &e), -ESTALE);
+	assert_non_null(strstr(e.text, "another file"));
+	assert_int_equal(fcntl(memfd, F_ADD_SEALS, F_SEAL_WRITE), 0);
+	assert_int_equal(open_as_fd(memfd, 0, &k, &e), -EPERM);
+	assert_non_null(strstr(e.text, "sealed against writing"));
+	close(memfd);
+	assert_int_equal(open_as_fd(memfd, 0, &k, &e), -ENOENT);
+	assert_int_equal(e.fault, FR_FAULT_NOT_FOUND);
+}
+
 static void carve_outs(void **state)
 {
 	static const struct {
@@ -357,6 +418,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(unmapped_is_not_gone, make, drop),
 		cmocka_unit_test_setup_teardown(digests_are_those_of_xxhsum, make, drop),
 		cmocka_unit_test_setup_teardown(errors_are_explained, make, drop),
+		cmocka_unit_test_setup_teardown(files_without_a_name, make, drop),
 		cmocka_unit_test(other_files_are_refused),
 		cmocka_unit_test(carve_outs),
 	};

@@ -27,6 +27,7 @@
 struct script {
 	int error;
 	_Atomic int restores, releases, stamps; /* regions are restored by threads */
+	_Atomic int warnings;
 	mode_t mode_then;
 };
 
@@ -100,7 +101,7 @@ static void fill_region(struct fr_region *g, const char *name, enum fr_kind kind
 			 0);
 }
 
-static void make_descriptor(bool bad_digest)
+static void make_descriptor(bool bad_digest, bool unnamed)
 {
 	struct fr_descriptor *d = calloc(1, sizeof(*d));
 	struct fr_error e;
@@ -115,6 +116,11 @@ static void make_descriptor(bool bad_digest)
 	fill_region(&d->regions[1], "huge", FR_KIND_HUGETLB, 0x20000);
 	fill_region(&d->regions[2], "raw", FR_KIND_RAW, 0x200000);
 	d->regions[0].digest[0] ^= bad_digest;
+	if (unnamed) {
+		d->regions[0].path[0] = '\0';
+		d->regions[0].flags = FR_REGION_UNLINKED;
+		d->regions[0].seals = F_SEAL_SHRINK;
+	}
 	bytes = fr_descriptor_bytes(d);
 	p = calloc(1, bytes);
 	assert_int_equal(fr_descriptor_encode(d, p, bytes, &e), 0);
@@ -139,7 +145,7 @@ static int make(void **state)
 	fake_root_text(&root, "/dev/fastrestart", "");
 	mkdir(root.path, 0700);
 	fake_root_text(&root, "/run/x", "");
-	make_descriptor(false);
+	make_descriptor(false, false);
 	set_state("shm", "kept\n");
 	set_state("huge", "kept\n");
 	set_state("raw", "kept\n");
@@ -288,12 +294,41 @@ static void to_another_directory(void **state)
 	assert_int_equal(mode_of(there), 0640);
 }
 
+static void count_warnings(void *data, enum fr_log_level level, const char *text)
+{
+	(void)data;
+	if (level == FR_LOG_WARN && strstr(text, "seals"))
+		script.warnings++;
+}
+
+/* Under its region's name; a kernel that cannot let it be sealed is reported. */
+static void without_a_name(void **state)
+{
+	struct fr_ctx logging = ctx;
+	char *names[] = {MUTABLE("shm")};
+	struct fr_restore_options o = {.names = names, .nr_names = 1, .directory = dir};
+	struct fr_error e;
+	char there[128];
+
+	(void)state;
+	make_descriptor(false, true);
+	logging.log = count_warnings;
+	assert_int_equal(fr_restore(&logging, &o, NULL), 0);
+	snprintf(there, sizeof(there), "%s/shm", dir);
+	assert_int_equal(mode_of(there), 0640);
+	assert_int_equal(script.warnings, 1);
+	set_state("shm", "kept\n");
+	o.directory = "relative";
+	assert_int_equal(fr_restore(&ctx, &o, &e), -EINVAL);
+	assert_int_equal(e.fault, FR_FAULT_USAGE);
+}
+
 static void mismatch(void **state)
 {
 	struct fr_error e;
 
 	(void)state;
-	make_descriptor(true);
+	make_descriptor(true, false);
 	assert_int_equal(restore("shm", &e), -EBADMSG);
 	assert_int_equal(e.fault, FR_FAULT_MISMATCH);
 	assert_int_equal(mode_of(path), 0640); /* the memory is there all the same */
@@ -376,6 +411,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(wrong_file_system, make, drop),
 		cmocka_unit_test_setup_teardown(others_go_on, make, drop),
 		cmocka_unit_test_setup_teardown(to_another_directory, make, drop),
+		cmocka_unit_test_setup_teardown(without_a_name, make, drop),
 		cmocka_unit_test_setup_teardown(mismatch, make, drop),
 		cmocka_unit_test_setup_teardown(unknown_names, make, drop),
 		cmocka_unit_test_setup_teardown(room_for_holes, make, drop),

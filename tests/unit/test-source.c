@@ -77,6 +77,24 @@ static void test_phys(void **state)
 	expect_phys("phys:8192k+4K", 8 * MIB, 4096, "phys-0x800000");
 }
 
+static void expect_fd(const char *spec, const char *path, const char *name)
+{
+	struct fr_source s = parsed(spec);
+
+	assert_true(s.is_fd);
+	assert_false(s.is_phys);
+	assert_string_equal(s.path, path);
+	assert_string_equal(s.name, name);
+	clear(&s);
+}
+
+static void test_fds(void **state)
+{
+	(void)state;
+	expect_fd("pid:4711/fd:9", "/proc/4711/fd/9", "pid-4711-fd-9");
+	expect_fd("pid:1/fd:0,name=init", "/proc/1/fd/0", "init");
+}
+
 static void test_refused(void **state)
 {
 	char spec[FR_PATH_BYTES + 100];
@@ -96,6 +114,15 @@ static void test_refused(void **state)
 	refused("phys:1G+0", "4 KiB");
 	refused("phys:4096T+4K", "52 bits");
 	refused("phys:0xfffffffffffff000+0x1000", "52 bits");
+	refused("pid:", "PID/fd:NUMBER");
+	refused("pid:1", "PID/fd:NUMBER");
+	refused("pid:0/fd:1", "PID/fd:NUMBER");
+	refused("pid:-1/fd:1", "PID/fd:NUMBER");
+	refused("pid:+1/fd:1", "PID/fd:NUMBER");
+	refused("pid:1/fd:", "PID/fd:NUMBER");
+	refused("pid:1/fd:1/../2", "PID/fd:NUMBER");
+	refused("pid:1/fd:2147483648", "PID/fd:NUMBER");
+	refused("pid:99999999999999999999/fd:1", "PID/fd:NUMBER");
 	refused("/dev/shm/a,name=", "cannot name");
 	refused("/dev/shm/a,name=a/b", "cannot name");
 	refused("/dev/shm/a,name=..", "cannot name");
@@ -133,6 +160,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_phys),
+		cmocka_unit_test(test_fds),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_vm),
 	};

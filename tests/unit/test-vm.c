@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -23,9 +24,13 @@
 
 #define MACHINE "pc-q35-7.2"
 
+/* RAM that is handed over as a descriptor */
+static const struct fr_vm_ram on_fd[] = {{.id = MUTABLE("fd9"), .is_fd = true, .fd = 9},
+					 {.id = MUTABLE("file"), .fd = -1}};
+
 static void becomes(const char *const *argv, const char *const *want)
 {
-	char **got = fr_vm_argv_restart((char *const *)(uintptr_t)argv, MACHINE);
+	char **got = fr_vm_argv_restart((char *const *)(uintptr_t)argv, MACHINE, on_fd, 2);
 	size_t i;
 
 	assert_non_null(got);
@@ -81,6 +86,33 @@ static void rewrites_prealloc(void **state)
 		L("q", "-object", "{\"qom-type\":\"memory-backend-file\",\"discard-data\":false}",
 		  "-incoming", "defer"));
 	BECOMES(L("q", "-object", "{broken"), L("q", "-object", "{broken", "-incoming", "defer"));
+}
+
+static void rewrites_memfd(void **state)
+{
+#define ON_FD "memory-backend-file,share=on,mem-path=/proc/self/fd/9"
+	(void)state;
+	BECOMES(L("q", "-object", "memory-backend-memfd,id=fd9,size=1G,seal=off,prealloc=on"),
+		L("q", "-object", ON_FD ",id=fd9,size=1G,prealloc=off", "-incoming", "defer"));
+	BECOMES(L("q", "-object",
+		  "qom-type=memory-backend-memfd,hugetlb=on,hugetlbsize=2M,share=on,id=fd9"),
+		L("q", "-object", ON_FD ",id=fd9", "-incoming", "defer"));
+	/* from a restore before this one */
+	BECOMES(L("q", "-object",
+		  "memory-backend-file,share=on,mem-path=/proc/self/fd/123,id=fd9,size=1G"),
+		L("q", "-object", ON_FD ",id=fd9,size=1G", "-incoming", "defer"));
+	BECOMES(L("q", "-object",
+		  "{\"qom-type\":\"memory-backend-memfd\",\"id\":\"fd9\",\"hugetlb\":true,"
+		  "\"seal\":false}"),
+		L("q", "-object",
+		  "{\"qom-type\":\"memory-backend-file\",\"id\":\"fd9\",\"share\":true,"
+		  "\"mem-path\":\"/proc/self/fd/9\"}",
+		  "-incoming", "defer"));
+	/* others stay */
+	BECOMES(L("q", "-object", "memory-backend-file,id=file,mem-path=/f", "-object",
+		  "memory-backend-memfd,id=fd99", "-object", "iothread"),
+		L("q", "-object", "memory-backend-file,id=file,mem-path=/f", "-object",
+		  "memory-backend-memfd,id=fd99", "-object", "iothread", "-incoming", "defer"));
 }
 
 static void rewrites_machine(void **state)
@@ -240,9 +272,10 @@ static void disks_since_start(void **state)
 
 static char *make_spec(void)
 {
-	struct fr_vm_ram ram[] = {{MUTABLE("m0"), MUTABLE("/dev/hugepages/a"), false},
-				  {MUTABLE("m1"), MUTABLE("/dev/hugepages/a"), true},
-				  {MUTABLE("dimm/1"), MUTABLE("/dev/shm/b"), false}};
+	struct fr_vm_ram ram[] = {
+		{.id = MUTABLE("m0"), .path = MUTABLE("/dev/hugepages/a")},
+		{.id = MUTABLE("m1"), .path = MUTABLE("/dev/hugepages/a"), .again = true},
+		{.id = MUTABLE("dimm/1"), .path = MUTABLE("/proc/self/fd/0"), .is_fd = true}};
 	char *argv[] = {MUTABLE("qemu"), MUTABLE("-m"), MUTABLE("1G \"x\"\n"), NULL};
 	gid_t groups[] = {5, 6};
 	struct fr_vm vm = {.name = MUTABLE("web"),
@@ -267,7 +300,8 @@ static char *make_spec(void)
 	assert_int_equal(nr, 2);
 	assert_string_equal(s[0].name, "web.m0");
 	assert_string_equal(s[1].name, "web.dimm_1");
-	assert_string_equal(s[1].path, "/dev/shm/b");
+	assert_string_equal(s[1].path, "/proc/self/fd/0");
+	assert_true(s[1].is_fd && s[1].ino && !s[0].is_fd);
 	for (size_t i = 0; i < nr; i++) {
 		free(s[i].name);
 		free(s[i].path);
@@ -276,6 +310,30 @@ static char *make_spec(void)
 	free(s);
 	assert_int_equal(fr_vm_spec(&vm, &json), 0);
 	return json;
+}
+
+static void finds_memfds(void **state)
+{
+	struct fr_vm vm = {.name = MUTABLE("web"), .pid = getpid()};
+	int fd[3], found = -1;
+	struct fr_ctx ctx = {0};
+	struct fr_error e;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		fd[i] = memfd_create(i < 2 ? "memory-backend-memfd" : "other", MFD_CLOEXEC);
+		assert_true(fd[i] >= 0);
+		assert_int_equal(ftruncate(fd[i], i == 1 ? 8192 : 4096), 0);
+	}
+	assert_int_equal(fr_vm_find_memfd(&ctx, &vm, "m", 4096, &found, &e), 0);
+	assert_int_equal(found, fd[0]);
+	assert_int_equal(fr_vm_find_memfd(&ctx, &vm, "m", 8192, &found, &e), 0);
+	assert_int_equal(found, fd[1]);
+	assert_int_equal(fr_vm_find_memfd(&ctx, &vm, "m", 12288, &found, &e), -ENOENT);
+	assert_int_equal(ftruncate(fd[1], 4096), 0);
+	assert_int_equal(fr_vm_find_memfd(&ctx, &vm, "m", 4096, &found, &e), -ENOTUNIQ);
+	for (int i = 0; i < 3; i++)
+		close(fd[i]);
 }
 
 static void spec_round_trip(void **state)
@@ -292,6 +350,9 @@ static void spec_round_trip(void **state)
 	assert_int_equal(vm->uid, 7);
 	assert_int_equal(vm->groups[1], 6);
 	assert_true(vm->was_running);
+	assert_int_equal(vm->nr_ram, 1);
+	assert_string_equal(vm->ram[0].id, "dimm/1");
+	assert_string_equal(vm->ram[0].region, "web.dimm_1");
 	fr_vm_close(vm);
 	assert_int_equal(fr_vm_spec_regions(json, &names, &nr, &e), 0);
 	assert_int_equal(nr, 2);
@@ -385,13 +446,16 @@ static const char *reply(const char *command, const char *script)
 }
 
 /* In a process of its own, in the root: listen on "qmp", answer as @script says. */
-static int be_vmm(const char *script)
+static int be_vmm(const char *script, const char *object)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "qmp"};
+	char *path = NULL;
 	int id = 0, fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	char line[4096];
 	ssize_t n;
 
+	if (!object || fr_vm_member(object, "mem-path", &path) || !path || open(path, O_RDWR | O_CLOEXEC) < 0)
+		return 1;
 	signal(SIGTERM, leave_word);
 	signal(SIGPIPE, SIG_IGN);
 	alarm(60);
@@ -429,8 +493,11 @@ static void count_warnings(void *data, enum fr_log_level level, const char *text
 
 static char *restart_spec(const struct fake_root *root, const char *script, bool running)
 {
-	struct fr_vm_ram ram = {MUTABLE("m"), MUTABLE("/dev/shm/b"), false};
-	char *argv[] = {MUTABLE("vmm"), MUTABLE("be-vmm"), MUTABLE(script), NULL}, *json;
+	struct fr_vm_ram ram = {.id = MUTABLE("m"), .path = MUTABLE(""), .is_fd = true};
+	char *argv[] = {MUTABLE("vmm"),	    MUTABLE("be-vmm"),
+			MUTABLE(script),    MUTABLE("-object"),
+			MUTABLE("x,id=m"), NULL},
+	     *json;
 	char qmp[80];
 	gid_t none;
 	struct fr_vm vm = {.name = MUTABLE("web"),
@@ -441,7 +508,7 @@ static char *restart_spec(const struct fake_root *root, const char *script, bool
 			   .ram = &ram,
 			   .nr_ram = 1,
 			   .argv = argv,
-			   .argc = 3,
+			   .argc = 5,
 			   .uid = geteuid(),
 			   .gid = getegid(),
 			   .groups = &none,
@@ -452,13 +519,24 @@ static char *restart_spec(const struct fake_root *root, const char *script, bool
 	return json;
 }
 
+static int open_region(void *data, const char *region, struct fr_error *e)
+{
+	(void)data;
+	(void)e;
+	assert_string_equal(region, "web");
+	return memfd_create("region", MFD_CLOEXEC);
+}
+
 /* @marker_flags: of an open file that is to be the marker */
 static struct outcome restart(const char *script, bool running, int marker_flags)
 {
 	struct outcome o = {0};
 	struct fake_root root;
 	struct fr_ctx ctx = {.root = root.path, .log = count_warnings, .data = &o.warnings};
-	struct fr_vm_restart how = {.state = "state", .state_bytes = 5, .timeout_ms = 2000};
+	struct fr_vm_restart how = {.state = "state",
+				    .state_bytes = 5,
+				    .timeout_ms = 2000,
+				    .open_region = open_region};
 	char path[96], *spec;
 	pid_t vmm;
 
@@ -534,10 +612,12 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rewrites),
 		cmocka_unit_test(rewrites_prealloc),
+		cmocka_unit_test(rewrites_memfd),
 		cmocka_unit_test(rewrites_machine),
 		cmocka_unit_test(refuses_fds),
 		cmocka_unit_test(devices_since_start),
 		cmocka_unit_test(disks_since_start),
+		cmocka_unit_test(finds_memfds),
 		cmocka_unit_test(spec_round_trip),
 		cmocka_unit_test(hostile_specs),
 		cmocka_unit_test(hostile_regions),
@@ -547,6 +627,6 @@ int main(int argc, char **argv)
 	};
 
 	if (argc > 2 && !strcmp(argv[1], "be-vmm"))
-		return be_vmm(argv[2]);
+		return be_vmm(argv[2], argc > 4 ? argv[4] : NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

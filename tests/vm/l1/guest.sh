@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=dash
-# guest_exec NAME FILE MIB [QEMU ARGUMENT]...: become the QEMU of L2, with its RAM in FILE.  The
+# guest_exec NAME FILE MIB [QEMU ARGUMENT]...: become the QEMU of L2, with its RAM in FILE, or in a memfd where
+# FILE says so.  The
 # guest's output goes to /run/NAME.log and, through L1's serial device, to the outer log.
 # guest_run: how to start it; guest_args: of the guest's kernel.
 guest_exec() {
@@ -10,10 +11,12 @@ guest_exec() {
 		guest_accel=tcg guest_cpu=max
 		[ ! -e /dev/kvm ] || guest_accel=kvm guest_cpu=host
 	fi
+	ram=memory-backend-file,mem-path=$file
+	[ "$file" != memfd ] || ram=memory-backend-memfd
 	# shellcheck disable=SC2086 # words
 	exec ${guest_run:-setsid} qemu-system-x86_64 -name "$g" -accel "$guest_accel" -cpu "$guest_cpu" \
 		-M q35,memory-backend=ram -m "${mib}M" -smp 1 \
-		-object "memory-backend-file,id=ram,size=${mib}M,mem-path=$file,share=on" \
+		-object "$ram,id=ram,size=${mib}M,share=on" \
 		-nodefaults -no-user-config -display none \
 		-kernel /payload/guest/vmlinux -initrd /payload/guest/initrd \
 		-append "console=hvc0 quiet guest.name=$g guest.nonce=$FR_NONCE ${guest_args:-guest.busy=40}" \

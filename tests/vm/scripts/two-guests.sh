@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Two guests, restored in the other order, one of them only after a second hop.
+# Two guests, restored in the other order, one of them only after a second hop; the other one's memory
+# is a memfd, and a file that it has inherited in the next kernel.
 case $FR_STAGE in
 1)
 	memory_mounts 300
 	guest_boots g0 /mnt/huge/g0 96
 	guest_pause g0
-	guest_boots g1 /mnt/huge/g1 96
+	guest_boots g1 memfd 96
 	guest_go_on g0
 	must load_next 2 --vm g0=/run/g0.qmp --vm g1=/run/g1.qmp
 	jump
@@ -17,6 +18,7 @@ case $FR_STAGE in
 	guest_verified g1
 	must_equal "g0's state" "$(region g0 state)" kept
 	must_equal "g1's state" "$(region g1 state)" restored
+	must_equal "names left" "$(ls -A /run/kexec-fastrestart/unnamed/4K)" ""
 	must load_next 3 --vm g1=/run/g1.qmp
 	jump
 	;;

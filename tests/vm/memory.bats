@@ -1,0 +1,14 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Every kind of memory, and whoever else uses it.
+
+bats_require_minimum_version 1.5.0
+load helper
+
+@test "memfds and unlinked files, holes, seals; a file that is swapped out" {
+	truncate -s 230M "$BATS_TEST_TMPDIR/swap"
+	vm memfd --kernel patched --mem 2G --limit 180 \
+		--add "$(locked images static_program "$FR_TESTS/vm/tools/memfd.c")=bin/memfd" \
+		--qemu -drive --qemu "file=$BATS_TEST_TMPDIR/swap,if=none,format=raw,id=d2" \
+		--qemu -device --qemu virtio-blk-pci,drive=d2
+}
