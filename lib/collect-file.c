@@ -25,6 +25,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "host.h"
 #include "keep.h"
 #include "kernel.h"
 #include "parallel.h"
@@ -63,28 +64,74 @@ static int populate(struct fr_keep *k, uint64_t start, uint64_t end, struct fr_e
 	return r ? failed(k, "cannot bring its pages in", errno, e) : 0;
 }
 
-static int map_tmpfs(struct fr_keep *k, struct fr_error *e)
+/* @fn gets each run of pages that tmpfs has, in the page cache or in swap. */
+static int for_each_run(struct fr_keep *k,
+			int (*fn)(struct fr_keep *k, uint64_t start, uint64_t end, void *data,
+				  struct fr_error *e),
+			void *data, struct fr_error *e)
 {
-	off_t data, hole = 0;
+	off_t start, hole = 0;
 	int r;
 
 	for (;;) {
-		data = lseek(k->fd, hole, SEEK_DATA);
-		if (data < 0)
+		start = lseek(k->fd, hole, SEEK_DATA);
+		if (start < 0)
 			return errno == ENXIO ? 0 : failed(k, "SEEK_DATA", errno, e);
-		hole = lseek(k->fd, data, SEEK_HOLE);
+		hole = lseek(k->fd, start, SEEK_HOLE);
 		if (hole < 0)
 			return errno == ENXIO ? 0 : failed(k, "SEEK_HOLE", errno, e);
-		data &= ~(off_t)(FR_PAGE_BYTES - 1);
+		start &= ~(off_t)(FR_PAGE_BYTES - 1);
 		hole = (hole + (off_t)FR_PAGE_BYTES - 1) & ~(off_t)(FR_PAGE_BYTES - 1);
 		if ((uint64_t)hole > k->map_bytes) /* it has grown; sealing will tell */
 			hole = (off_t)k->map_bytes;
-		if (data >= hole)
+		if (start >= hole)
 			return 0;
-		r = populate(k, (uint64_t)data, (uint64_t)hole, e);
+		r = fn(k, (uint64_t)start, (uint64_t)hole, data, e);
 		if (r)
 			return r;
 	}
+}
+
+/* Pages that the file has and that are not in memory. */
+static int count_swapped(struct fr_keep *k, uint64_t start, uint64_t end, void *data,
+			 struct fr_error *e)
+{
+	unsigned char resident[4096];
+	uint64_t *swapped = data;
+
+	for (uint64_t bytes; start < end; start += bytes) {
+		bytes = fr_min_u64(end - start, sizeof(resident) * FR_PAGE_BYTES);
+		if (mincore(k->addr + start, bytes, resident))
+			return failed(k, "mincore", errno, e);
+		for (size_t i = 0; i < bytes / FR_PAGE_BYTES; i++)
+			*swapped += resident[i] & 1 ? 0 : FR_PAGE_BYTES;
+	}
+	return 0;
+}
+
+/* What is swapped out comes in now, and stays: that must not take the host's last memory. */
+static int check_swap(const struct fr_ctx *ctx, struct fr_keep *k, struct fr_error *e)
+{
+	uint64_t total, left, available, swapped = 0;
+	int r;
+
+	if (fr_meminfo(ctx, "SwapTotal", &total) || fr_meminfo(ctx, "SwapFree", &left) ||
+	    left >= total || fr_meminfo(ctx, "MemAvailable", &available))
+		return 0;
+	r = for_each_run(k, count_swapped, &swapped, e);
+	if (r || swapped <= available)
+		return r;
+	return fr_fail(e, FR_FAULT_REFUSED, ENOMEM,
+		       "%s: %s of it are swapped out, and %s of memory are available to bring them "
+		       "in: free some memory first",
+		       k->label, fr_size_text(swapped).s, fr_size_text(available).s);
+}
+
+static int populate_run(struct fr_keep *k, uint64_t start, uint64_t end, void *data,
+			struct fr_error *e)
+{
+	(void)data;
+	return populate(k, start, end, e);
 }
 
 static int continue_pages(struct fr_keep *k, int uffd, struct fr_error *e)
@@ -138,7 +185,8 @@ int fr_keep_map_present(struct fr_keep *k, struct fr_error *e)
 {
 	if (!k->addr)
 		return 0;
-	return k->region.kind == FR_KIND_HUGETLB ? map_hugetlb(k, e) : map_tmpfs(k, e);
+	return k->region.kind == FR_KIND_HUGETLB ? map_hugetlb(k, e) :
+						   for_each_run(k, populate_run, NULL, e);
 }
 
 /* ------------------------------------------------------------------------- frames */
@@ -426,6 +474,8 @@ int fr_keep_open_file(const struct fr_ctx *ctx, const struct fr_source *src, str
 		r = check_seals(k, e);
 	if (!r)
 		r = map_file(k, e);
+	if (!r && k->addr && k->region.kind == FR_KIND_SHMEM)
+		r = check_swap(ctx, k, e);
 	if (!r)
 		r = fr_keep_map_present(k, e);
 	return r ? r : fr_keep_read_extents(ctx, k, &k->region.extents, e);

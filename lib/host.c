@@ -83,6 +83,24 @@ int fr_count_cpus(const struct fr_ctx *ctx, unsigned int *ret_nr, struct fr_erro
 	return 0;
 }
 
+int fr_meminfo(const struct fr_ctx *ctx, const char *name, uint64_t *ret_bytes)
+{
+	_cleanup_free_ char *path = fr_path(ctx, "/proc/meminfo"), *text = NULL;
+	size_t len = strlen(name);
+	int r = path ? fr_read_file(path, 1 << 16, &text, NULL) : -ENOMEM;
+
+	if (r)
+		return r;
+	for (const char *p = text; p; p = strchr(p, '\n')) {
+		p += *p == '\n';
+		if (strncmp(p, name, len) || p[len] != ':')
+			continue;
+		*ret_bytes = strtoull(p + len + 1, NULL, 10) << 10;
+		return 0;
+	}
+	return -ENOENT;
+}
+
 uint64_t fr_tsc_khz(const struct fr_ctx *ctx)
 {
 	_cleanup_free_ char *path = fr_path(ctx, "/sys/devices/system/cpu/cpu0/tsc_freq_khz");

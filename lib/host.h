@@ -16,6 +16,8 @@ int fr_lock(const struct fr_ctx *ctx, bool shared, struct fr_error *e);
 int fr_boot_id_read(const struct fr_ctx *ctx, uint8_t ret_id[16], struct fr_error *e);
 /* "0-3,8" of /sys/devices/system/cpu/possible; 1 where there is no such file. */
 int fr_count_cpus(const struct fr_ctx *ctx, unsigned int *ret_nr, struct fr_error *e);
+/* "SwapFree: 4 kB" of /proc/meminfo, in bytes; -ENOENT without such a line. */
+int fr_meminfo(const struct fr_ctx *ctx, const char *name, uint64_t *ret_bytes);
 /* Frequency of the TSC in kHz; 0 when unknown. */
 uint64_t fr_tsc_khz(const struct fr_ctx *ctx);
 /*

@@ -15,13 +15,13 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
+#include "host.h"
 #include "hugepages.h"
 #include "util.h"
 
 #define HSTATE	      "/sys/kernel/mm/hugepages/hugepages-2048kB/"
 #define HUGE_SHIFT    21
 #define PIN_BYTES_MAX (1ull << 30)
-#define MEMINFO_MAX   (1u << 20)
 #define RANDOM_TRIES  16
 #define MAX_CHUNKS    64
 
@@ -162,20 +162,17 @@ static int raise_limit(const struct fr_ctx *ctx, size_t pages, struct limit *ret
 /* Pages that may be taken from the host for a moment: three quarters of what is available. */
 static int page_budget(const struct fr_ctx *ctx, size_t *ret_pages, struct fr_error *e)
 {
-	_cleanup_free_ char *path = fr_path(ctx, "/proc/meminfo"), *text = NULL;
-	uint64_t kib = 0, free_huge = 0;
-	const char *p;
-	int r = path ? fr_read_file(path, MEMINFO_MAX, &text, NULL) : -ENOMEM;
+	uint64_t available = 0, free_huge = 0;
+	int r = fr_meminfo(ctx, "MemAvailable", &available);
 
+	if (r == -ENOENT)
+		r = 0;
 	if (!r)
 		r = read_counter(ctx, "free_hugepages", &free_huge);
 	if (r)
 		return fr_fail(e, FR_FAULT_SYSTEM, -r,
 			       "/proc/meminfo and " HSTATE "free_hugepages: %s", strerror(-r));
-	p = strstr(text, "MemAvailable:");
-	if (p)
-		kib = strtoull(p + strlen("MemAvailable:"), NULL, 10);
-	*ret_pages = (size_t)(kib / 2048 * 3 / 4 + free_huge);
+	*ret_pages = (size_t)(available / FR_HUGE_BYTES * 3 / 4 + free_huge);
 	return 0;
 }
 
