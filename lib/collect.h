@@ -18,6 +18,8 @@ const struct fr_region *fr_keep_region(const struct fr_keep *k);
 int fr_keep_pin(const struct fr_ctx *ctx, struct fr_keep *k, struct fr_error *e);
 /* After the freeze: frames, size and holes are still what the region says; -ESTALE. */
 int fr_keep_seal(const struct fr_ctx *ctx, struct fr_keep *k, bool digest, struct fr_error *e);
+/* Which file it is; false for a physical range. */
+bool fr_keep_file(const struct fr_keep *k, uint64_t *ret_dev, uint64_t *ret_ino);
 void fr_keep_close(struct fr_keep *k);	/* unpins */
 
 /* digest.c: XXH3-128 of @fd's @size bytes, all CPUs where it helps */

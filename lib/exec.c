@@ -29,6 +29,7 @@
 #include "guardian.h"
 #include "host.h"
 #include "kernel.h"
+#include "owners.h"
 #include "parallel.h"
 #include "plan.h"
 #include "poison.h"
@@ -37,6 +38,8 @@
 #include "vm.h"
 
 #define VM_STATE_BYTES (4ull << 20) /* expected; more costs a second preparation */
+#define OWNERS_TIMEOUT_MS 10000
+#define ROUNDS		  20 /* of looking for processes to freeze */
 #define SPARE_EXTENTS  4096u	    /* that a preparation may find more than the survey */
 
 struct vm_state {
@@ -59,6 +62,9 @@ struct exec {
 	struct fr_vm **vm_list; /* the same, for the guardian */
 	size_t nr_vms;
 	struct fr_guardian *guardian;
+	pid_t *but; /* processes that are not to be frozen: VMMs, the guardian */
+	size_t nr_but;
+	struct fr_owners owners; /* processes besides them that have kept files */
 
 	struct fr_keep **keeps;	   /* one for each of stage->options.sources */
 	struct fr_region *regions; /* kept on, then those of keeps; borrowed */
@@ -309,11 +315,64 @@ static int prepare_vm(void *data, size_t i, struct fr_error *e)
 	return fr_vm_prepare(x->ctx, x->vms[i].vm, e);
 }
 
+static int find_owners(struct exec *x, struct fr_error *e)
+{
+	fr_owners_clear(&x->owners);
+	return fr_owners_of(x->ctx, x->keeps, x->stage->options.nr_sources, x->but, x->nr_but,
+			    &x->owners, e);
+}
+
+/* Whoever has opened a kept file since the preparation is looked for at the same time. */
 static int save_vm(void *data, size_t i, struct fr_error *e)
 {
 	struct exec *x = data;
 
+	if (i == x->nr_vms)
+		return x->o->no_freeze ? 0 : find_owners(x, e);
 	return fr_vm_save(x->ctx, x->vms[i].vm, &x->vms[i].state, &x->vms[i].bytes, e);
+}
+
+/* While nothing has been stopped yet: can everybody be? */
+static int check_owners(struct exec *x, struct fr_error *e)
+{
+	int r;
+
+	if (x->o->no_freeze || x->frozen)
+		return 0;
+	x->but = calloc(x->nr_vms + 1, sizeof(*x->but));
+	if (!x->but)
+		return out_of_memory(e);
+	for (x->nr_but = 0; x->nr_but < x->nr_vms; x->nr_but++)
+		x->but[x->nr_but] = fr_vm_pid(x->vms[x->nr_but].vm);
+	x->but[x->nr_but++] = fr_guardian_pid(x->guardian);
+	r = find_owners(x, e);
+	return r ? r : fr_owners_check(x->ctx, &x->owners, e);
+}
+
+/*
+ * After the guests, which may need an owner to stop (vhost-user).  One that was frozen may have
+ * forked just before, and somebody else may have opened a file: look until there is nobody new.
+ */
+static int freeze_owners(struct exec *x, struct fr_error *e)
+{
+	unsigned int timeout_ms = x->o->vm_timeout_ms ? x->o->vm_timeout_ms : OWNERS_TIMEOUT_MS;
+	int r = 0;
+
+	if (x->o->no_freeze)
+		return 0;
+	for (int round = 0; !r && !fr_owners_frozen(x->ctx, &x->owners); round++) {
+		if (round == ROUNDS)
+			return fr_fail(e, FR_FAULT_REFUSED, EBUSY,
+				       "process %d (%s): processes that have kept files open start "
+				       "faster than they are frozen: stop what starts them",
+				       (int)x->owners.v[0].pid, x->owners.v[0].comm);
+		r = fr_owners_check(x->ctx, &x->owners, e);
+		if (!r)
+			r = fr_owners_freeze(x->ctx, &x->owners, x->but, x->nr_but, timeout_ms, e);
+		if (!r)
+			r = find_owners(x, e);
+	}
+	return !r && x->owners.nr ? fr_owners_drain(x->ctx, timeout_ms, e) : r;
 }
 
 static int stop_vm(void *data, size_t i, struct fr_error *e)
@@ -323,10 +382,7 @@ static int stop_vm(void *data, size_t i, struct fr_error *e)
 	return fr_vm_stop(x->ctx, x->vms[i].vm, e);
 }
 
-/*
- * After this nothing writes to a region.  Other processes that map one will be frozen
- * here too, by the cgroup freezer, once sources name their owners.
- */
+/* After this no guest writes to a region. */
 static int freeze(struct exec *x, struct fr_error *e)
 {
 	int r = reach(x, "freeze", e);
@@ -341,7 +397,7 @@ static int freeze(struct exec *x, struct fr_error *e)
 
 static int save(struct exec *x, struct fr_error *e)
 {
-	int r = fr_parallel(x->ctx, x->nr_vms, save_vm, x, e);
+	int r = fr_parallel(x->ctx, x->nr_vms + 1, save_vm, x, e);
 
 	for (size_t i = 0; !r && i < x->nr_vms; i++)
 		r = add_blob(x, fr_vm_name(x->vms[i].vm), "state", x->vms[i].state, x->vms[i].bytes,
@@ -507,6 +563,8 @@ static int prepare(struct exec *x, struct fr_error *e)
 	if (!r)
 		r = reach(x, x->frozen ? NULL : "pinned", e);
 	if (!r)
+		r = check_owners(x, e);
+	if (!r)
 		r = plan(x, e);
 	if (!r)
 		r = arm(x, e);
@@ -591,6 +649,9 @@ static int get_ready(struct exec *x, struct fr_error *e)
 		r = read_stage(x, e);
 	if (!r)
 		r = reach(x, "start", e);
+	/* left by an exec that was killed together with its guardian */
+	if (!r)
+		fr_owners_thaw(x->ctx);
 	if (!r)
 		r = list_kept_on(x, e);
 	if (!r)
@@ -641,6 +702,8 @@ static int hop(struct exec *x, struct fr_error *e)
 	if (!r)
 		r = save(x, e);
 	if (!r)
+		r = freeze_owners(x, e);
+	if (!r)
 		r = seal_for_sure(x, e);
 	if (!r)
 		r = reach(x, "sealed", e);
@@ -666,6 +729,8 @@ static bool undo(struct exec *x)
 {
 	bool clean = true;
 
+	if (x->frozen)
+		fr_owners_thaw(x->ctx);
 	fr_parallel(x->ctx, x->nr_vms, resume_vm, x, NULL);
 	for (size_t i = 0; i < x->nr_vms; i++)
 		clean &= x->vms[i].bytes != SIZE_MAX;
@@ -685,6 +750,8 @@ static void clear(struct exec *x)
 	}
 	free(x->vms);
 	free(x->vm_list);
+	free(x->but);
+	fr_owners_clear(&x->owners);
 	free(x->regions);
 	free(x->blobs);
 	fr_poison_clear(&x->poison);

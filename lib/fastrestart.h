@@ -280,6 +280,7 @@ struct fr_exec_options {
 	unsigned int patience_ms;	/* how long exec may be stopped, e.g. by SIGSTOP; 0: 30000 */
 	bool no_in_place;		/* let kexec copy the image */
 	bool no_sync;			/* skip sync() before the freeze */
+	bool no_freeze;			/* leave other processes that have kept files alone */
 };
 
 /*

@@ -19,6 +19,7 @@
 
 #include "guardian.h"
 #include "kernel.h"
+#include "owners.h"
 #include "parallel.h"
 #include "util.h"
 
@@ -313,6 +314,8 @@ static int be_guardian(struct watch *w, int fd)
 		return 0;
 	if (w->loaded && !fr_kexec_unload(w->ctx))
 		set_pages(w, false, -1);
+	/* a guest may need one of them to run on */
+	fr_owners_thaw(w->ctx);
 	if (w->frozen)
 		resume_all(w);
 	restore_limit(w);
@@ -439,6 +442,11 @@ int fr_guardian_start(const struct fr_ctx *ctx, struct fr_vm **vms, size_t nr_vm
 	}
 	*ret_guardian = g;
 	return 0;
+}
+
+pid_t fr_guardian_pid(const struct fr_guardian *g)
+{
+	return g ? g->pid : 0;
 }
 
 int fr_guardian_hold(struct fr_guardian *g, int fd, struct fr_error *e)

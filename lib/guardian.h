@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A process that outlives exec when exec is killed, and puts the host back: it unloads
- * the kexec image and resumes the VMs if they had been stopped.  It holds the image's
+ * the kexec image, thaws what was frozen and resumes the VMs if they had been stopped.  It holds the image's
  * pages as well, so that they are not used for something else before that.
  *
  * It is forked before exec maps anything, so that it shares no page with the image or
@@ -21,6 +21,8 @@ struct fr_guardian;
 int fr_guardian_start(const struct fr_ctx *ctx, struct fr_vm **vms, size_t nr_vms,
 		      unsigned int patience_ms, struct fr_guardian **ret_guardian,
 		      struct fr_error *e);
+/* Its process; 0 when there is none. */
+pid_t fr_guardian_pid(const struct fr_guardian *g);
 /*
  * An image is about to be loaded, with pages of the file @fd (-1: none): until
  * fr_guardian_drop() the guardian keeps the pages, and unloads if exec dies.  Without a

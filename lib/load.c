@@ -22,6 +22,7 @@
 #include "host.h"
 #include "image.h"
 #include "initrd.h"
+#include "owners.h"
 #include "plan.h"
 #include "poison.h"
 #include "ramap.h"
@@ -735,6 +736,31 @@ static int warn_of_modules(struct load *l, struct fr_error *e)
 	return r;
 }
 
+/* Who will be frozen, and not be there afterwards. */
+static int warn_of_owners(struct load *l, struct fr_error *e)
+{
+	_cleanup_free_ pid_t *but = calloc(l->nr_vms + 1, sizeof(*but));
+	struct fr_owners owners = {0};
+	char *text;
+	int r;
+
+	if (!but)
+		return out_of_memory(e);
+	for (size_t i = 0; i < l->nr_vms; i++)
+		but[i] = fr_vm_pid(l->vms[i]);
+	r = fr_owners_of(l->ctx, l->keeps, l->nr_sources, but, l->nr_vms, &owners, e);
+	for (size_t i = 0; !r && i < owners.nr; i++) {
+		if (asprintf(&text,
+			     "process %d (%s) has a kept file open: exec freezes it, and it ends with "
+			     "this kernel",
+			     (int)owners.v[i].pid, owners.v[i].comm) < 0)
+			text = NULL;
+		r = warn(l->plan, text, e);
+	}
+	fr_owners_clear(&owners);
+	return r;
+}
+
 /* Room for the descriptor with what exec adds to it: each VM's spec and device state. */
 static uint64_t late_bytes(const struct fr_descriptor *d, size_t nr_vms)
 {
@@ -766,6 +792,8 @@ static int make_plan(struct load *l, struct fr_error *e)
 	if (r)
 		return r;
 	r = warn_of_modules(l, e);
+	if (!r)
+		r = warn_of_owners(l, e);
 	if (!r && !l->nr_regions)
 		r = warn(l->plan, strdup("nothing is kept: --preserve and --vm name what to keep"),
 			 e);
@@ -861,6 +889,9 @@ int fr_unload(const struct fr_ctx *ctx, struct fr_error *e)
 	_cleanup_close_ int lock_fd = fr_lock(ctx, false, e);
 	int r = lock_fd < 0 ? lock_fd : fr_stage_remove(ctx, e);
 
+	/* by an exec that was killed together with its guardian */
+	if (lock_fd >= 0)
+		fr_owners_thaw(ctx);
 	/* left by a guardian that was killed, or somebody else's */
 	if (lock_fd >= 0 && fr_check_not_loaded(ctx, NULL) == -EBUSY)
 		fr_log(ctx, FR_LOG_WARN,

@@ -52,6 +52,17 @@ const struct fr_region *fr_keep_region(const struct fr_keep *k)
 	return &k->region;
 }
 
+bool fr_keep_file(const struct fr_keep *k, uint64_t *ret_dev, uint64_t *ret_ino)
+{
+	struct stat st;
+
+	if (k->fd < 0 || fstat(k->fd, &st))
+		return false;
+	*ret_dev = st.st_dev;
+	*ret_ino = st.st_ino;
+	return true;
+}
+
 static int pin_failed(const struct fr_keep *k, int err, struct fr_error *e)
 {
 	if (err == EPERM || err == ENOSYS)

@@ -303,6 +303,11 @@ const char *fr_vm_name(const struct fr_vm *vm)
 	return vm->name;
 }
 
+pid_t fr_vm_pid(const struct fr_vm *vm)
+{
+	return vm->pid;
+}
+
 void fr_vm_close(struct fr_vm *vm)
 {
 	if (!vm)

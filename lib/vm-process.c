@@ -11,6 +11,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "owners.h"
 #include "util.h"
 #include "vm-private.h"
 
@@ -128,13 +129,6 @@ int fr_vm_read_process(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_err
 	return 0;
 }
 
-static bool is_assigned_device(const char *target)
-{
-	return !strncmp(target, "/dev/vfio/", 10) || !strcmp(target, "/dev/iommu") ||
-	       !strncmp(target, "anon_inode:[vfio", 16) ||
-	       !strncmp(target, "/dev/vhost-vdpa", 15) || !strncmp(target, "anon_inode:vfio", 15);
-}
-
 int fr_vm_check_process(const struct fr_ctx *ctx, const struct fr_vm *vm, struct fr_error *e)
 {
 	_cleanup_free_ char *path = fr_path(ctx, "/proc/%d/fd", (int)vm->pid);
@@ -154,7 +148,7 @@ int fr_vm_check_process(const struct fr_ctx *ctx, const struct fr_vm *vm, struct
 		if (n < 0)
 			continue;
 		target[n] = '\0';
-		if (is_assigned_device(target))
+		if (fr_is_assigned_device(target))
 			r = fr_fail(e, FR_FAULT_REFUSED, EOPNOTSUPP,
 				    "VM %s: it has %s open: an assigned device goes on with DMA "
 				    "through the jump: unplug it first (device_del)",

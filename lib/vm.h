@@ -33,6 +33,7 @@ void fr_vm_hang_up(struct fr_vm *vm);
 /* "vm/NAME/spec": argv, cwd, QMP path, RAM regions, as JSON (malloc'ed). */
 int fr_vm_spec(const struct fr_vm *vm, char **ret_json);
 const char *fr_vm_name(const struct fr_vm *vm);
+pid_t fr_vm_pid(const struct fr_vm *vm);
 void fr_vm_close(struct fr_vm *vm);
 
 struct fr_vm_restart {

@@ -108,6 +108,26 @@ systemd_image() {
 	echo "$image"
 }
 
+# A server of the distribution with the libraries that others may not have brought, only unpacked.
+server_image() {
+	local image tmp=$FR_CACHE/build/server
+	local packages=(memcached libevent-2.1-7 libsasl2-2 libssl3)
+	image=$FR_CACHE/images/server-$({ apt-cache show --no-all-versions "${packages[@]}" | grep ^SHA256: && cat "${BASH_SOURCE[0]}"; } | sha)
+	if [ ! -e "$image" ]; then
+		rm -rf "$tmp"
+		mkdir -p "$tmp"/{debs,root,image/lib} "$FR_CACHE/images"
+		(cd "$tmp/debs" && logged "$FR_CACHE/log/server" apt-get -q -o APT::Sandbox::User=root download "${packages[@]}")
+		for deb in "$tmp"/debs/*.deb; do
+			dpkg-deb --fsys-tarfile "$deb" | tar -x --keep-directory-symlink -C "$tmp/root"
+		done
+		cp "$tmp/root/usr/bin/memcached" "$tmp/image/"
+		find "$tmp/root/usr/lib" -maxdepth 2 -name '*.so.*' -exec cp -L {} "$tmp/image/lib/" \;
+		mv "$tmp/image" "$image"
+		rm -rf "$tmp"
+	fi
+	echo "$image"
+}
+
 # Pack folder $1 as an initramfs into $2.
 pack_initramfs() {
 	(cd "$1" && find . -mindepth 1 -printf '%P\n' | LC_ALL=C sort |
@@ -166,7 +186,7 @@ guest_initrd() {
 }
 
 images_get_all() {
-	usr_image && systemd_image && l1_initrd "" && guest_initrd
+	usr_image && systemd_image && server_image && l1_initrd "" && guest_initrd
 }
 
 cmd_images() { locked images images_get_all; }

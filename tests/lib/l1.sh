@@ -77,7 +77,7 @@ l1_add_file() {
 	[[ $1 != *=* ]] || to=${1#*=}
 	[ -e "$file" ] || die "no such file: $file"
 	mkdir -p "$2/$(dirname "$to")" "$2/lib"
-	ln -s "$(realpath "$file")" "$2/$to"
+	ln -sf "$(realpath "$file")" "$2/$to"
 	[ -f "$file" ] && [ -x "$file" ] || return 0
 	for lib in $(libraries "$file" 2>/dev/null); do
 		[ -e "$2/lib/$(basename "$lib")" ] || ln -s "$lib" "$2/lib/"

@@ -12,3 +12,13 @@ load helper
 		--qemu -drive --qemu "file=$BATS_TEST_TMPDIR/swap,if=none,format=raw,id=d2" \
 		--qemu -device --qemu virtio-blk-pci,drive=d2
 }
+
+@test "other processes that use kept files: frozen for the jump; memcached finds its values again" {
+	local server lib add=()
+	server=$(locked images server_image)
+	for lib in "$server"/lib/*; do
+		add+=(--add "$lib=lib/$(basename "$lib")")
+	done
+	vm owners --kernel patched --mem 2G --limit 180 "${add[@]}" --add "$server/memcached=bin/memcached" \
+		--add "$(locked images static_program "$FR_TESTS/vm/tools/count.c")=bin/count"
+}

@@ -1,0 +1,540 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "config.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "owners.h"
+#include "parallel.h"
+#include "util.h"
+
+#define MAPS_BYTES  (256u << 20)
+#define PATH_BYTES  8192 /* of a cgroup */
+#define PIDS_MAX    (4u << 20)
+#define LOOK_MS	    1
+#define CHILD	    "kexec-fastrestart-frozen"
+#define JOURNAL	    "/run/kexec-fastrestart/frozen"
+#define FORKS	    100 /* how often processes may fork while they are moved */
+#define PER_THREAD  16 /* processes, so that starting a thread is worth it */
+
+static int out_of_memory(struct fr_error *e)
+{
+	return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* ----------------------------------------------------------------------------- finding */
+
+struct search {
+	const struct fr_ctx *ctx;
+	const struct fr_file_id *files;
+	size_t nr_files;
+	pid_t *pids;
+	struct fr_owner *owners; /* one for each of pids; comm is empty if it is none */
+	size_t nr, cap;
+};
+
+static bool is_kept(const struct search *s, uint64_t dev, uint64_t ino, size_t *ret_file)
+{
+	for (size_t i = 0; i < s->nr_files; i++) {
+		if (s->files[i].ino != ino || s->files[i].dev != dev)
+			continue;
+		*ret_file = i;
+		return true;
+	}
+	return false;
+}
+
+/* "7f00-7f01 rw-s 00000000 00:1a 123   /dev/shm/x" */
+static bool maps_file(const struct search *s, pid_t pid, size_t *ret_file)
+{
+	_cleanup_free_ char *path = fr_path(s->ctx, "/proc/%d/maps", (int)pid), *maps = NULL;
+	unsigned long major, minor;
+	char *end;
+
+	if (!path || fr_read_file(path, MAPS_BYTES, &maps, NULL))
+		return false;
+	for (const char *p = maps; p && *p; p = strchr(p, '\n')) {
+		p += *p == '\n';
+		for (int field = 0; field < 3 && *p && *p != '\n'; field++) {
+			p += strcspn(p, " \n");
+			p += strspn(p, " ");
+		}
+		major = strtoul(p, &end, 16);
+		if (*end != ':')
+			continue;
+		minor = strtoul(end + 1, &end, 16);
+		if (is_kept(s, makedev(major, minor), strtoull(end, NULL, 10), ret_file))
+			return true;
+	}
+	return false;
+}
+
+bool fr_is_assigned_device(const char *target)
+{
+	static const char *const devices[] = {"/dev/vfio/",	  "/dev/iommu",
+					      "anon_inode:[vfio", "/dev/vhost-vdpa",
+					      "anon_inode:vfio",  "/dev/infiniband/uverbs"};
+
+	for (size_t i = 0; i < FR_ARRAY_SIZE(devices); i++)
+		if (!strncmp(target, devices[i], strlen(devices[i])))
+			return true;
+	return false;
+}
+
+/* Sees all descriptors: one of them may be an assigned device. */
+static bool opens_file(const struct search *s, pid_t pid, struct fr_owner *owner)
+{
+	_cleanup_free_ char *path = fr_path(s->ctx, "/proc/%d/fd", (int)pid);
+	DIR *dir = path ? opendir(path) : NULL;
+	bool opens = false;
+	char target[64];
+	struct dirent *d;
+	struct statx st;
+	ssize_t n;
+
+	while (dir && (d = readdir(dir))) {
+		if (!isdigit((unsigned char)d->d_name[0]))
+			continue;
+		/* not to wait for the server of a network file system */
+		if (!statx(dirfd(dir), d->d_name, AT_STATX_DONT_SYNC, STATX_INO, &st) &&
+		    is_kept(s, makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino,
+			    &owner->file))
+			opens = true;
+		n = readlinkat(dirfd(dir), d->d_name, target, sizeof(target) - 1);
+		target[n > 0 ? n : 0] = '\0';
+		owner->assigned_device |= fr_is_assigned_device(target);
+	}
+	if (dir)
+		closedir(dir);
+	return opens;
+}
+
+static void read_comm(const struct fr_ctx *ctx, struct fr_owner *owner)
+{
+	_cleanup_free_ char *path = fr_path(ctx, "/proc/%d/comm", (int)owner->pid), *text = NULL;
+
+	if (path && !fr_read_file(path, sizeof(owner->comm), &text, NULL))
+		text[strcspn(text, "\n")] = '\0';
+	snprintf(owner->comm, sizeof(owner->comm), "%s", text && *text ? text : "?");
+}
+
+static int look_at(void *data, size_t index, struct fr_error *e)
+{
+	struct search *s = data;
+
+	(void)e; /* one that has ended is no owner */
+	for (size_t i = index * PER_THREAD; i < s->nr && i < (index + 1) * PER_THREAD; i++) {
+		struct fr_owner *owner = &s->owners[i];
+		bool opens;
+
+		owner->pid = s->pids[i];
+		opens = opens_file(s, owner->pid, owner);
+		if (opens || maps_file(s, owner->pid, &owner->file))
+			read_comm(s->ctx, owner);
+	}
+	return 0;
+}
+
+static bool is_one_of(pid_t pid, const pid_t *v, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (v[i] == pid)
+			return true;
+	return false;
+}
+
+/* init holds files for others (systemd's fd store), and nobody could thaw it. */
+static int list_processes(struct search *s, const pid_t *but, size_t nr_but, struct fr_error *e)
+{
+	_cleanup_free_ char *path = fr_path(s->ctx, "/proc");
+	DIR *dir = path ? opendir(path) : NULL;
+	struct dirent *d;
+	pid_t *v;
+
+	if (!dir)
+		return fr_fail(e, FR_FAULT_SYSTEM, path ? errno : ENOMEM, "/proc: %s",
+			       strerror(path ? errno : ENOMEM));
+	while ((d = readdir(dir))) {
+		pid_t pid = isdigit((unsigned char)d->d_name[0]) ? atoi(d->d_name) : 0;
+
+		if (pid <= 1 || pid == getpid() || is_one_of(pid, but, nr_but))
+			continue;
+		v = fr_array_reserve(s->pids, &s->cap, s->nr + 1, sizeof(*v));
+		if (!v || s->nr >= PIDS_MAX) {
+			closedir(dir);
+			return out_of_memory(e);
+		}
+		s->pids = v;
+		v[s->nr++] = pid;
+	}
+	closedir(dir);
+	return 0;
+}
+
+int fr_owners_find(const struct fr_ctx *ctx, const struct fr_file_id *files, size_t nr_files,
+		   const pid_t *but, size_t nr_but, struct fr_owners *ret, struct fr_error *e)
+{
+	struct search s = {.ctx = ctx, .files = files, .nr_files = nr_files};
+	size_t nr = 0;
+	int r = nr_files ? list_processes(&s, but, nr_but, e) : 0;
+
+	if (!r) {
+		s.owners = calloc(s.nr + 1, sizeof(*s.owners));
+		r = s.owners ? fr_parallel(ctx, (s.nr + PER_THREAD - 1) / PER_THREAD, look_at, &s,
+					   e) :
+			       out_of_memory(e);
+	}
+	free(s.pids);
+	if (r) {
+		free(s.owners);
+		return r;
+	}
+	for (size_t i = 0; i < s.nr; i++)
+		if (*s.owners[i].comm)
+			s.owners[nr++] = s.owners[i];
+	*ret = (struct fr_owners){.v = s.owners, .nr = nr};
+	return 0;
+}
+
+int fr_owners_of(const struct fr_ctx *ctx, struct fr_keep *const *keeps, size_t nr_keeps,
+		 const pid_t *but, size_t nr_but, struct fr_owners *ret, struct fr_error *e)
+{
+	_cleanup_free_ struct fr_file_id *files = calloc(nr_keeps + 1, sizeof(*files));
+	size_t nr = 0;
+
+	if (!files)
+		return out_of_memory(e);
+	for (size_t i = 0; i < nr_keeps; i++)
+		nr += fr_keep_file(keeps[i], &files[nr].dev, &files[nr].ino);
+	return fr_owners_find(ctx, files, nr, but, nr_but, ret, e);
+}
+
+void fr_owners_clear(struct fr_owners *o)
+{
+	free(o->v);
+	*o = (struct fr_owners){0};
+}
+
+/* ----------------------------------------------------------------------------- cgroups */
+
+/* Where the unified hierarchy is mounted: alone, or beside those of version 1. */
+static char *cgroup_root(const struct fr_ctx *ctx)
+{
+	static const char *const places[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+
+	for (size_t i = 0; i < FR_ARRAY_SIZE(places); i++) {
+		_cleanup_free_ char *file = fr_path(ctx, "%s/cgroup.controllers", places[i]);
+
+		if (file && !access(file, F_OK))
+			return fr_path(ctx, "%s", places[i]);
+	}
+	return NULL;
+}
+
+static int read_small(const char *dir, const char *file, char *buf, size_t size)
+{
+	_cleanup_free_ char *path = NULL, *text = NULL;
+	int r = asprintf(&path, "%s/%s", dir, file) < 0 ? -ENOMEM : 0;
+
+	if (!r)
+		r = fr_read_file(path, size - 1, &text, NULL);
+	if (!r)
+		snprintf(buf, size, "%s", text);
+	return r;
+}
+
+static int write_small(const char *dir, const char *file, const char *text)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = -1;
+
+	if (asprintf(&path, "%s/%s", dir, file) < 0)
+		return -ENOMEM;
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fr_write_all(fd, text, strlen(text));
+}
+
+/*
+ * "0::/system.slice/x.service" of /proc/PID/cgroup, below the hierarchy's root; of a process
+ * whose threads are in cgroups of their own the one that has them all.  -ENOTSUP without cgroup v2.
+ */
+static int cgroup_of(const struct fr_ctx *ctx, pid_t pid, char ret[PATH_BYTES])
+{
+	_cleanup_free_ char *path = fr_path(ctx, "/proc/%d/cgroup", (int)pid), *text = NULL;
+	_cleanup_free_ char *root = cgroup_root(ctx);
+	char type[64], *line, *slash;
+	int r = path ? fr_read_file(path, 1 << 20, &text, NULL) : -ENOMEM;
+
+	if (r)
+		return r;
+	line = text;
+	while (line && strncmp(line, "0::/", 4))
+		line = (line = strchr(line, '\n')) ? line + 1 : NULL;
+	if (!root || !line)
+		return -ENOTSUP;
+	line += 3;
+	line[strcspn(line, "\n")] = '\0';
+	if (snprintf(ret, PATH_BYTES, "%s%s", root, line[1] ? line : "") >= PATH_BYTES)
+		return -ENAMETOOLONG;
+	while (strlen(ret) > strlen(root) && !read_small(ret, "cgroup.type", type, sizeof(type)) &&
+	       !strcmp(type, "threaded\n") && (slash = strrchr(ret, '/')))
+		*slash = '\0';
+	return 0;
+}
+
+static bool is_within(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return !strncmp(path, dir, n) && (path[n] == '/' || !path[n]);
+}
+
+/* Would freezing @dir freeze somebody who has to go on? */
+static bool holds_others(const struct fr_ctx *ctx, const char *dir, const pid_t *but, size_t nr_but)
+{
+	_cleanup_free_ char *root = cgroup_root(ctx);
+	char path[PATH_BYTES];
+
+	if (!root || !strcmp(dir, root))
+		return true;
+	for (size_t i = 0; i < nr_but + 2; i++) {
+		pid_t pid = i < nr_but ? but[i] : i == nr_but ? getpid() : 1;
+
+		if (!cgroup_of(ctx, pid, path) && is_within(path, dir))
+			return true;
+	}
+	return false;
+}
+
+static bool stands_still(const char *dir)
+{
+	char events[256];
+
+	return !read_small(dir, "cgroup.events", events, sizeof(events)) &&
+	       strstr(events, "frozen 1");
+}
+
+/* -------------------------------------------------------------------------- the journal */
+
+/* What is about to be frozen; each entry ends with a NUL. */
+static int write_down(const struct fr_ctx *ctx, const char *dir)
+{
+	_cleanup_free_ char *path = fr_path(ctx, JOURNAL);
+	_cleanup_close_ int fd =
+		path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600) :
+		       -1;
+
+	return fd < 0 ? -errno : fr_write_all(fd, dir, strlen(dir) + 1);
+}
+
+static bool is_child(const char *dir)
+{
+	const char *slash = strrchr(dir, '/');
+
+	return slash && !strcmp(slash + 1, CHILD);
+}
+
+/* Back to where they came from. */
+static void empty_child(const char *dir)
+{
+	_cleanup_free_ char *parent = strdup(dir), *procs = NULL, *pids = NULL;
+	char *slash = parent ? strrchr(parent, '/') : NULL, *save = NULL;
+
+	if (!slash || asprintf(&procs, "%s/cgroup.procs", dir) < 0)
+		return;
+	*slash = '\0';
+	for (int tries = 0; tries < FORKS; tries++) {
+		free(pids);
+		pids = NULL;
+		if (fr_read_file(procs, 64 << 20, &pids, NULL) || !*pids)
+			break;
+		for (char *pid = strtok_r(pids, "\n", &save); pid;
+		     pid = strtok_r(NULL, "\n", &save))
+			write_small(parent, "cgroup.procs", pid);
+	}
+	rmdir(dir);
+}
+
+void fr_owners_thaw(const struct fr_ctx *ctx)
+{
+	_cleanup_free_ char *path = fr_path(ctx, JOURNAL), *journal = NULL;
+	size_t bytes = 0;
+	int r;
+
+	if (!path || fr_read_file(path, 64 << 20, &journal, &bytes))
+		return;
+	for (const char *dir = journal; dir < journal + bytes; dir += strlen(dir) + 1) {
+		r = write_small(dir, "cgroup.freeze", "0");
+		if (r && r != -ENOENT && r != -ENODEV)
+			fr_log(ctx, FR_LOG_WARN, "%s/cgroup.freeze: %s: thaw it by hand", dir,
+			       strerror(-r));
+		if (is_child(dir))
+			empty_child(dir);
+	}
+	unlink(path);
+}
+
+/* ---------------------------------------------------------------------------- freezing */
+
+static int cannot_freeze(const struct fr_owner *o, int err, struct fr_error *e)
+{
+	if (err == ENOTSUP)
+		return fr_fail(e, FR_FAULT_REFUSED, ENOTSUP,
+			       "process %d (%s) has a kept file open, and without cgroup v2 it cannot be "
+			       "frozen: stop it, or give exec --no-freeze if it writes no more",
+			       (int)o->pid, o->comm);
+	return fr_fail(e, FR_FAULT_REFUSED, err,
+		       "process %d (%s) has a kept file open and cannot be frozen: %s: stop it, or give exec "
+		       "--no-freeze if it writes no more",
+		       (int)o->pid, o->comm, strerror(err));
+}
+
+int fr_owners_check(const struct fr_ctx *ctx, const struct fr_owners *o, struct fr_error *e)
+{
+	char dir[PATH_BYTES];
+	int r;
+
+	for (size_t i = 0; i < o->nr; i++) {
+		if (o->v[i].assigned_device)
+			return fr_fail(e, FR_FAULT_REFUSED, EOPNOTSUPP,
+				       "process %d (%s) has a kept file and a device of its own "
+				       "(VFIO, RDMA) open, which would go on writing to memory through "
+				       "the jump: stop it",
+				       (int)o->v[i].pid, o->v[i].comm);
+		r = cgroup_of(ctx, o->v[i].pid, dir);
+		if (r && r != -ENOENT && r != -ESRCH)
+			return cannot_freeze(&o->v[i], -r, e);
+	}
+	return 0;
+}
+
+/* Its own child of @dir, with @pid in it. */
+static int move_into_child(const struct fr_ctx *ctx, char dir[PATH_BYTES], pid_t pid)
+{
+	size_t n = strlen(dir);
+	char text[16];
+	int r;
+
+	if (!is_child(dir) && snprintf(dir + n, PATH_BYTES - n, "/%s", CHILD) >= (int)(PATH_BYTES - n))
+		return -ENAMETOOLONG;
+	r = write_down(ctx, dir);
+	if (r)
+		return r;
+	if (mkdir(dir, 0755) && errno != EEXIST)
+		return -errno;
+	snprintf(text, sizeof(text), "%d", (int)pid);
+	return write_small(dir, "cgroup.procs", text);
+}
+
+/* Order the cgroup of @pid to freeze; *@dir is which. */
+static int freeze_one(const struct fr_ctx *ctx, pid_t pid, const pid_t *but, size_t nr_but,
+		      char dir[PATH_BYTES])
+{
+	int r = cgroup_of(ctx, pid, dir);
+
+	if (r || stands_still(dir))
+		return r;
+	r = holds_others(ctx, dir, but, nr_but) ? move_into_child(ctx, dir, pid) :
+						  write_down(ctx, dir);
+	return r ? r : write_small(dir, "cgroup.freeze", "1");
+}
+
+static bool is_gone(const struct fr_ctx *ctx, pid_t pid)
+{
+	_cleanup_free_ char *path = fr_path(ctx, "/proc/%d", (int)pid);
+
+	return path && access(path, F_OK);
+}
+
+bool fr_owners_frozen(const struct fr_ctx *ctx, const struct fr_owners *o)
+{
+	char dir[PATH_BYTES];
+
+	for (size_t i = 0; i < o->nr; i++)
+		if (!is_gone(ctx, o->v[i].pid) &&
+		    (cgroup_of(ctx, o->v[i].pid, dir) || !stands_still(dir)))
+			return false;
+	return true;
+}
+
+int fr_owners_freeze(const struct fr_ctx *ctx, const struct fr_owners *o, const pid_t *but,
+		     size_t nr_but, unsigned int timeout_ms, struct fr_error *e)
+{
+	uint64_t end = now_ms() + timeout_ms;
+	char dir[PATH_BYTES];
+	int r;
+
+	for (size_t i = 0; i < o->nr; i++) {
+		r = freeze_one(ctx, o->v[i].pid, but, nr_but, dir);
+		if (is_gone(ctx, o->v[i].pid))
+			continue;
+		if (r)
+			return cannot_freeze(&o->v[i], -r, e);
+		fr_log(ctx, FR_LOG_STEP, "process %d (%s): frozen, in %s", (int)o->v[i].pid,
+		       o->v[i].comm, dir);
+	}
+	for (size_t i = 0; i < o->nr; i++) {
+		struct fr_owners one = {.v = &o->v[i], .nr = 1};
+
+		while (!fr_owners_frozen(ctx, &one)) {
+			if (now_ms() >= end)
+				return cannot_freeze(&o->v[i], ETIMEDOUT, e);
+			poll(NULL, 0, LOOK_MS);
+		}
+	}
+	return 0;
+}
+
+/* ---------------------------------------------------------------------------- draining */
+
+/* "  reads  writes" of /sys/block/DISK/inflight */
+static bool is_reading(const char *block, const char *disk)
+{
+	_cleanup_free_ char *dir = NULL;
+	char text[64];
+
+	return asprintf(&dir, "%s/%s", block, disk) >= 0 &&
+	       !read_small(dir, "inflight", text, sizeof(text)) && strtoul(text, NULL, 10);
+}
+
+int fr_owners_drain(const struct fr_ctx *ctx, unsigned int timeout_ms, struct fr_error *e)
+{
+	_cleanup_free_ char *block = fr_path(ctx, "/sys/block");
+	DIR *dir = block ? opendir(block) : NULL;
+	uint64_t end = now_ms() + timeout_ms;
+	struct dirent *d;
+	int r = 0;
+
+	while (dir && !r && (d = readdir(dir))) {
+		while (d->d_name[0] != '.' && is_reading(block, d->d_name)) {
+			if (now_ms() >= end) {
+				r = fr_fail(e, FR_FAULT_REFUSED, ETIMEDOUT,
+					    "/sys/block/%s/inflight: it is read from all the time, maybe "
+					    "into kept memory: stop what does that",
+					    d->d_name);
+				break;
+			}
+			poll(NULL, 0, LOOK_MS);
+		}
+	}
+	if (dir)
+		closedir(dir);
+	return r;
+}

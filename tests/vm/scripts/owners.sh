@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Processes that are no guests and use kept files: they are frozen before the jump, run on whatever
+# happens to exec, and a server (memcached) that is started anew finds what it had.
+
+cgroups=/sys/fs/cgroup
+memcached_starts() {
+	echo root:x:0:0::/:/bin/sh >/etc/passwd
+	setsid memcached -u root -s /run/memcached -m 64 -e /mnt/tmpfs/cache 2>/run/memcached.err &
+	memcached=$!
+	wait_for 20 test -S /run/memcached || fail "memcached: $(cat /run/memcached.err)"
+}
+# How many of the values it has.
+holds_all() {
+	for i in $(seq 50); do
+		printf 'get key%s\r\n' "$i"
+	done | socat -t 5 - UNIX-CONNECT:/run/memcached | tr -d '\r' |
+		grep -c "^$FR_NONCE value"
+}
+
+counted() { count -show /mnt/huge/counted | cut -d' ' -f1; }
+counts_on() { [ "$(counted)" -gt "$before" ]; }
+
+# All run on, nothing is left: $1 says what has happened.
+unharmed() {
+	before=$(counted)
+	wait_for 20 counts_on || fail "$1: the process does not count"
+	must_equal "$1: values" "$(holds_all)" 50
+	wait_for 20 test ! -e /run/kexec-fastrestart/frozen || fail "$1: the journal is left"
+	[ ! -e $cgroups/kexec-fastrestart-frozen ] || fail "$1: the cgroup is left"
+	must_equal "$1: freeze" "$(cat $cgroups/counter/cgroup.freeze)" 0
+	must_equal "$1: cgroup of memcached" "$(cat /proc/$memcached/cgroup)" 0::/
+	must_equal "$1: kexec_loaded" "$(cat /sys/kernel/kexec_loaded)" 0
+	say "ok: $1"
+}
+loaded() {
+	must load_next 2 --force --digest --preserve /mnt/tmpfs/cache --preserve /mnt/huge/counted "$@"
+}
+stopped() { grep -q '^State:.*stopped' "/proc/$1/status"; }
+
+case $FR_STAGE in
+1)
+	memory_mounts 10
+	memcached_starts
+	for i in $(seq 50); do
+		printf 'set key%s 0 0 %s\r\n%s value\r\n' "$i" $((${#FR_NONCE} + 6)) "$FR_NONCE"
+	done | socat -t 5 - UNIX-CONNECT:/run/memcached >/run/stored
+	must_equal "values" "$(holds_all)" 50
+	# one has a cgroup of its own, memcached shares it with exec
+	must fallocate -l 4194304 /mnt/huge/counted
+	mkdir $cgroups/counter
+	sh -c 'echo 0 >/sys/fs/cgroup/counter/cgroup.procs; exec count /mnt/huge/counted' &
+	# and what opens the file again and again, for a moment
+	while :; do
+		dd if=/dev/zero of=/mnt/huge/counted bs=8 seek=1000 count=0 conv=notrunc 2>/dev/null
+	done &
+	opener=$!
+	loaded >/tmp/plan 2>&1
+	for name in memcached count; do
+		grep -q "process [0-9]* ($name) has a kept file open" /tmp/plan || fail "load does not name $name: $(cat /tmp/plan)"
+	done
+
+	for signal in TERM:130 KILL:137; do
+		must_fail "${signal#*:}" env KEXEC_FASTRESTART_STOP_AT="sealed:${signal%:*}" kexec-fastrestart exec
+		unharmed "$signal"
+	done
+	kill -KILL $opener
+
+	# what stands still while exec is about to jump, and still does when nobody is left to thaw it
+	KEXEC_FASTRESTART_STOP_AT=sealed:STOP kexec-fastrestart -v exec &
+	exec=$!
+	wait_for 30 stopped $exec || fail "exec did not stop"
+	before=$(counted)
+	guardian=$(grep -l fr-guardian /proc/[0-9]*/comm | cut -d/ -f3)
+	kill -KILL "$guardian" $exec
+	must_equal "cgroup of memcached" "$(cat /proc/$memcached/cgroup)" 0::/kexec-fastrestart-frozen
+	sleep 1
+	! counts_on || fail "it counts, though frozen"
+	must kexec-fastrestart unload
+	must kexec -u
+	unharmed "exec and guardian killed, unload"
+
+	# a server that ends in order keeps what it has
+	kill -USR1 $memcached
+	wait $memcached
+	loaded --preserve /mnt/tmpfs/cache.meta
+	jump -v
+	;;
+2)
+	memory_mounts
+	must kexec-fastrestart restore --all
+	# shellcheck disable=SC2046 # two words
+	set -- $(count -show /mnt/huge/counted)
+	[ "$1" -gt 0 ] || fail "nothing was counted"
+	[ $(($1 - $2)) -le 1 ] || fail "counted $1 and $2"
+	memcached_starts
+	must_equal "values" "$(holds_all)" 50
+	done_ok
+	;;
+esac
