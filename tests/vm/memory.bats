@@ -22,3 +22,7 @@ load helper
 	vm owners --kernel patched --mem 2G --limit 180 "${add[@]}" --add "$server/memcached=bin/memcached" \
 		--add "$(locked images static_program "$FR_TESTS/vm/tools/count.c")=bin/count"
 }
+
+@test "huge pages of 2 MiB and 1 GiB in one hop: limits, reservations, cgroups" {
+	vm page-sizes --kernel patched --append 'hugepagesz=1G hugepages=1' --limit 150
+}
