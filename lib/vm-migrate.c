@@ -192,12 +192,14 @@ int fr_vm_choose_parameters(struct fr_qmp *qmp, struct json_object **ret_set,
 	return 0;
 }
 
+static struct json_object *fd_name(void)
+{
+	return fr_json_object("fdname", json_object_new_string(FR_VM_FD_NAME), NULL);
+}
+
 int fr_vm_getfd(struct fr_qmp *qmp, int fd, struct fr_error *e)
 {
-	struct json_object *arguments =
-		fr_json_object("fdname", json_object_new_string(FR_VM_FD_NAME), NULL);
-
-	return fr_qmp_command_with(qmp, "getfd", arguments, fd, NULL, e);
+	return fr_qmp_command_with(qmp, "getfd", fd_name(), fd, NULL, e);
 }
 
 /* Run @command with arguments that stay the caller's. */
@@ -334,10 +336,7 @@ static int cancel_migration(struct fr_vm *vm, struct fr_error *e)
 /* QEMU has closed its end if the migration began, and says that it does not know it. */
 static void forget_state(struct fr_vm *vm)
 {
-	struct json_object *arguments = json_object_new_object();
-
-	json_object_object_add(arguments, "fdname", json_object_new_string(FR_VM_FD_NAME));
-	fr_qmp_command(vm->qmp, "closefd", arguments, -1, NULL, NULL);
+	fr_qmp_command_with(vm->qmp, "closefd", fd_name(), -1, NULL, NULL);
 	if (vm->state_fd >= 0)
 		close(vm->state_fd);
 	vm->state_fd = -1;

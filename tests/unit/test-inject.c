@@ -367,7 +367,9 @@ static void put_kernel_files(void)
 		{"/proc/iomem", "00100000-bfffffff : System RAM\n"
 				"  01000000-01ffffff : Kernel code\n"
 				"100000000-13fffffff : System RAM\n"
+				"140000000-147ffffff : Unusable memory\n"
 				"148000000-17fffffff : System RAM\n"
+				"180000000-187ffffff : Unusable memory\n"
 				"188000000-1ffffffff : System RAM\n"},
 		{"/sys/kernel/kexec_loaded", "0\n"},
 		{"/sys/kernel/security/lockdown", "[none] integrity confidentiality\n"},
