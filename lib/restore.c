@@ -156,6 +156,8 @@ static int ioctl_failed(const struct fr_region *g, const char *path, int err, st
 		{EBUSY, FR_FAULT_REFUSED, "another restore or release of it is running"},
 		{ESTALE, FR_FAULT_REFUSED, "it was restored or released already"},
 		{EMEDIUMTYPE, FR_FAULT_REFUSED, "the file system there is of the wrong kind"},
+		{EHWPOISON, FR_FAULT_REFUSED,
+		 "some of its memory is broken: only release gives the rest back"},
 		{ENOTEMPTY, FR_FAULT_REFUSED, "the file is not empty"},
 		{ENOSPC, FR_FAULT_SYSTEM,
 		 "the file system's limit is reached: raise size= of the mount"},

@@ -18,7 +18,8 @@
 #   --mem SIZE --smp N   default 4G, 2 (with --guest on TCG: 1, and QEMU on one CPU)
 #   --nodes N|SIZE,...   NUMA nodes: so many that share memory and vCPUs evenly, or of these
 #                        sizes (0: neither memory nor vCPUs at boot); default 1
-#   --dimm SIZE[@NODE]   a DIMM that kernels find through ACPI, not in the memory map (repeatable)
+#   --dimm SIZE[@NODE]   a DIMM that kernels find through ACPI, not in the memory map (repeatable);
+#                        one slot more is left for another
 #   --uefi               UEFI firmware, whose variables last for the run
 #   --append ARGS        to the kernel command line, with those in FR_APPEND
 #   --qemu ARG           one more argument for QEMU (repeatable)
@@ -118,7 +119,7 @@ l1_memory() {
 		fi
 		[ ${#sizes[@]} = 1 ] || memory+=(-numa "node,nodeid=$n$backing")
 	done
-	memory+=(-m "${total}b$([ ${#dimms[@]} = 0 ] || echo ",slots=${#dimms[@]},maxmem=256G")"
+	memory+=(-m "${total}b$([ ${#dimms[@]} = 0 ] || echo ",slots=$((${#dimms[@]} + 1)),maxmem=256G")"
 		-smp "$smp,sockets=$with_cpus")
 	for n in "${!dimms[@]}"; do
 		size=${dimms[n]}

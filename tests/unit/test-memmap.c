@@ -205,6 +205,17 @@ static void test_iomem_text(void **state)
 	assert_int_equal(r.nr, 0);
 	fr_ranges_clear(&r);
 
+	/* but for what is in use again of memory that was kept */
+	assert_int_equal(fr_iomem_parse("0-ffff : Unusable memory\n"
+					"  1000-1fff : System RAM (fastrestart)\n"
+					"    1000-1fff : other\n",
+					"System RAM", &r, &e),
+			 0);
+	assert_int_equal(r.nr, 1);
+	assert_int_equal(r.v[0].start, 0x1000);
+	assert_int_equal(r.v[0].end, 0x2000);
+	fr_ranges_clear(&r);
+
 	assert_int_equal(fr_iomem_parse("0-ffffffffffffffff : System RAM\n", "System RAM", &r, &e),
 			 0);
 	assert_int_equal(r.v[0].end, FR_PHYS_LIMIT);

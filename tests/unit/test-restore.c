@@ -217,8 +217,8 @@ static void path_exists(void **state)
 
 static void failure_leaves_nothing(void **state)
 {
-	static const int errors[] = {ENOSPC, ENOMEM, EINTR,	  EBUSY,
-				     ENOENT, ESTALE, EMEDIUMTYPE, EIO};
+	static const int errors[] = {ENOSPC, ENOMEM,	  EINTR,     EBUSY, ENOENT,
+				     ESTALE, EMEDIUMTYPE, EHWPOISON, EIO};
 	struct fr_error e;
 
 	(void)state;

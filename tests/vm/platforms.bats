@@ -5,14 +5,27 @@
 bats_require_minimum_version 1.5.0
 load helper
 
-@test "four nodes, one of them a DIMM and kept whole, through a kernel without the patches" {
+# Plug a DIMM in when the script says so.
+plug_late() {
+	local run=$BATS_TEST_TMPDIR/run
+	for _ in $(seq "$(l1_scaled 150)"); do
+		! grep -qs 'FR: plug a DIMM' "$run/out" || break
+		sleep 1
+	done
+	l1_monitor "$run" 'object_add memory-backend-ram,id=late,size=256M,reserve=off' \
+		'device_add pc-dimm,id=late0,memdev=late,node=3'
+}
+
+@test "four nodes, one of DIMMs and kept whole, through a kernel without the patches" {
+	plug_late 3>&- &
 	vm nodes --kernel patched --also stock-6.12 --nodes 1G,1G,1G,0 --dimm 512M@3 --smp 3 \
 		--append 'no5lvl memhp_default_state=online' --limit 150
 }
 
 # 66 GiB, of which the holes leave 6
+# shellcheck disable=SC2016
 @test "memory blocks of 2 GiB, one of them of two nodes" {
-	vm blocks --kernel patched --nodes 2 --mem 66G \
+	vm blocks --kernel patched --also stock-6.12 --nodes 2 --mem 66G \
 		--append 'memmap=29184M$6G memmap=32256M$36352M' --limit 150
 }
 

@@ -192,6 +192,21 @@ status() {
 	kexec-fastrestart status --json | jq -r ".status.$1"
 }
 
+# rest_of NAME ADDRESS PAGES: options that keep what region NAME leaves of so many pages of 2 MiB
+# from ADDRESS on, as regions rest0, rest1, ...  They must be no RAM here.
+rest_of() {
+	kexec-fastrestart inspect --extents --json | jq -r --arg name "$1" --argjson start "$2" --argjson pages "$3" '
+		[.extents[] | select(.region == $name) | .start_phys + range(0; .bytes; 2097152)] as $kept |
+		[range(0; $pages) * 2097152 + $start] - $kept |
+		to_entries[] | "--preserve phys:\(.value)+2097152,name=rest\(.key)"'
+}
+
+release_rest() {
+	for rest in /sys/kernel/fastrestart/regions/rest*; do
+		must kexec-fastrestart release "${rest##*/}"
+	done
+}
+
 must_equal() {
 	[ "$2" = "$3" ] || fail "$1 is '$2', not '$3'"
 }

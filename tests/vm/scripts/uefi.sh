@@ -11,16 +11,11 @@ address_in() {
 
 break_page() { echo "$1" >/sys/devices/system/memory/hard_offline_page; }
 
-is_broken() {
-	dd if=/proc/kpageflags bs=8 skip=$(($1 >> 12)) count=1 2>/dev/null | od -An -tu8 | {
-		read -r flags
-		[ $((flags >> 19 & 1)) = 1 ]
-	}
-}
-
+# Each is marked (KPF_HWPOISON), and not free (KPF_BUDDY); and there are no others.
 must_be_broken() {
 	for address; do
-		is_broken "$address" || fail "the broken page at $address is in use again"
+		flags=$(dd if=/proc/kpageflags bs=8 skip=$((address >> 12)) count=1 2>/dev/null | od -An -tu8)
+		must_equal "flags 19 and 10 of the page at $address" "$((flags >> 19 & 1)) $((flags >> 10 & 1))" "1 0"
 	done
 	must_equal "broken memory" "$(sed -n 's/HardwareCorrupted: *//p' /proc/meminfo)" "$(($# * 4)) kB"
 }
@@ -30,13 +25,6 @@ load_crash_kernel() {
 	must kexec -s -p /payload/kernel/next.vmlinuz --initrd=/payload/kernel/next.initrd \
 		--command-line="$(cmdline_for 9) $1"
 	must_equal "crash kernels" "$(cat /sys/kernel/kexec_crash_loaded)" 1
-}
-
-use_all_memory() {
-	mkdir -p /mnt/hog
-	mount -t tmpfs -o size=100% none /mnt/hog
-	dd if=/dev/zero of=/mnt/hog/f bs=1M count=$(($(sed -n 's/MemAvailable: *\([0-9]*\) .*/\1/p' /proc/meminfo) / 1024 - 100)) 2>/dev/null
-	umount /mnt/hog
 }
 
 # What the crash kernel was told of the crashed one's memory: start and size, hexadecimal
@@ -95,7 +83,6 @@ case $FR_STAGE in
 	# shellcheck source=/dev/null
 	. /mnt/tmpfs/notes
 	must_equal "paging levels" "$(grep -ow la57 /proc/cpuinfo | sort -u)" "$la57"
-	use_all_memory
 	must_be_broken "$first"
 	# one more, of memory that is not ordinary System RAM here
 	second=$(address_in junk)
@@ -118,11 +105,16 @@ case $FR_STAGE in
 	must pattern check /mnt/huge/data "$FR_NONCE"
 	# shellcheck source=/dev/null
 	. /mnt/tmpfs/notes
-	use_all_memory
 	must_be_broken "$first" "$second"
+	# what is kept breaks, too: it cannot come back as if nothing were
+	third=$(address_in shmem)
+	break_page "$third"
+	must_fail 3 kexec-fastrestart restore shmem
+	must_equal "shmem's state" "$(region shmem state)" kept
+	must_be_broken "$first" "$second" "$third"
 	efi_variables
 	must_equal "EFI variable" "$(tail -c +5 $variable)" "$FR_NONCE"
-	# the range is known to the crash kernel that is loaded, too, if it is restored after that
+	# again, because it is told at that time what there is to dump
 	load_crash_kernel "fr.in=$(address_in huge) fr.out=$(address_in shmem)"
 	echo c >/proc/sysrq-trigger
 	fail "no crash"
