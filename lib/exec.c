@@ -37,10 +37,10 @@
 #include "util.h"
 #include "vm.h"
 
-#define VM_STATE_BYTES (4ull << 20) /* expected; more costs a second preparation */
+#define VM_STATE_BYTES	  (4ull << 20) /* expected; more costs a second preparation */
 #define OWNERS_TIMEOUT_MS 10000
-#define ROUNDS		  20 /* of looking for processes to freeze */
-#define SPARE_EXTENTS  4096u	    /* that a preparation may find more than the survey */
+#define ROUNDS		  20	/* of looking for processes to freeze */
+#define SPARE_EXTENTS	  4096u /* that a preparation may find more than the survey */
 
 struct vm_state {
 	struct fr_vm *vm;

@@ -750,10 +750,11 @@ static int warn_of_owners(struct load *l, struct fr_error *e)
 		but[i] = fr_vm_pid(l->vms[i]);
 	r = fr_owners_of(l->ctx, l->keeps, l->nr_sources, but, l->nr_vms, &owners, e);
 	for (size_t i = 0; !r && i < owners.nr; i++) {
-		if (asprintf(&text,
-			     "process %d (%s) has a kept file open: exec freezes it, and it ends with "
-			     "this kernel",
-			     (int)owners.v[i].pid, owners.v[i].comm) < 0)
+		if (asprintf(
+			    &text,
+			    "process %d (%s) has a kept file open: exec freezes it, and it ends with "
+			    "this kernel",
+			    (int)owners.v[i].pid, owners.v[i].comm) < 0)
 			text = NULL;
 		r = warn(l->plan, text, e);
 	}

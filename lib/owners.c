@@ -17,14 +17,14 @@
 #include "parallel.h"
 #include "util.h"
 
-#define MAPS_BYTES  (256u << 20)
-#define PATH_BYTES  8192 /* of a cgroup */
-#define PIDS_MAX    (4u << 20)
-#define LOOK_MS	    1
-#define CHILD	    "kexec-fastrestart-frozen"
-#define JOURNAL	    "/run/kexec-fastrestart/frozen"
-#define FORKS	    100 /* how often processes may fork while they are moved */
-#define PER_THREAD  16 /* processes, so that starting a thread is worth it */
+#define MAPS_BYTES (256u << 20)
+#define PATH_BYTES 8192 /* of a cgroup */
+#define PIDS_MAX   (4u << 20)
+#define LOOK_MS	   1
+#define CHILD	   "kexec-fastrestart-frozen"
+#define JOURNAL	   "/run/kexec-fastrestart/frozen"
+#define FORKS	   100 /* how often processes may fork while they are moved */
+#define PER_THREAD 16  /* processes, so that starting a thread is worth it */
 
 static int out_of_memory(struct fr_error *e)
 {
@@ -197,9 +197,9 @@ int fr_owners_find(const struct fr_ctx *ctx, const struct fr_file_id *files, siz
 
 	if (!r) {
 		s.owners = calloc(s.nr + 1, sizeof(*s.owners));
-		r = s.owners ? fr_parallel(ctx, (s.nr + PER_THREAD - 1) / PER_THREAD, look_at, &s,
-					   e) :
-			       out_of_memory(e);
+		r = s.owners ?
+			    fr_parallel(ctx, (s.nr + PER_THREAD - 1) / PER_THREAD, look_at, &s, e) :
+			    out_of_memory(e);
 	}
 	free(s.pids);
 	if (r) {
@@ -396,14 +396,16 @@ void fr_owners_thaw(const struct fr_ctx *ctx)
 static int cannot_freeze(const struct fr_owner *o, int err, struct fr_error *e)
 {
 	if (err == ENOTSUP)
-		return fr_fail(e, FR_FAULT_REFUSED, ENOTSUP,
-			       "process %d (%s) has a kept file open, and without cgroup v2 it cannot be "
-			       "frozen: stop it, or give exec --no-freeze if it writes no more",
-			       (int)o->pid, o->comm);
-	return fr_fail(e, FR_FAULT_REFUSED, err,
-		       "process %d (%s) has a kept file open and cannot be frozen: %s: stop it, or give exec "
-		       "--no-freeze if it writes no more",
-		       (int)o->pid, o->comm, strerror(err));
+		return fr_fail(
+			e, FR_FAULT_REFUSED, ENOTSUP,
+			"process %d (%s) has a kept file open, and without cgroup v2 it cannot be "
+			"frozen: stop it, or give exec --no-freeze if it writes no more",
+			(int)o->pid, o->comm);
+	return fr_fail(
+		e, FR_FAULT_REFUSED, err,
+		"process %d (%s) has a kept file open and cannot be frozen: %s: stop it, or give exec "
+		"--no-freeze if it writes no more",
+		(int)o->pid, o->comm, strerror(err));
 }
 
 int fr_owners_check(const struct fr_ctx *ctx, const struct fr_owners *o, struct fr_error *e)
@@ -413,11 +415,12 @@ int fr_owners_check(const struct fr_ctx *ctx, const struct fr_owners *o, struct 
 
 	for (size_t i = 0; i < o->nr; i++) {
 		if (o->v[i].assigned_device)
-			return fr_fail(e, FR_FAULT_REFUSED, EOPNOTSUPP,
-				       "process %d (%s) has a kept file and a device of its own "
-				       "(VFIO, RDMA) open, which would go on writing to memory through "
-				       "the jump: stop it",
-				       (int)o->v[i].pid, o->v[i].comm);
+			return fr_fail(
+				e, FR_FAULT_REFUSED, EOPNOTSUPP,
+				"process %d (%s) has a kept file and a device of its own "
+				"(VFIO, RDMA) open, which would go on writing to memory through "
+				"the jump: stop it",
+				(int)o->v[i].pid, o->v[i].comm);
 		r = cgroup_of(ctx, o->v[i].pid, dir);
 		if (r && r != -ENOENT && r != -ESRCH)
 			return cannot_freeze(&o->v[i], -r, e);
@@ -432,7 +435,8 @@ static int move_into_child(const struct fr_ctx *ctx, char dir[PATH_BYTES], pid_t
 	char text[16];
 	int r;
 
-	if (!is_child(dir) && snprintf(dir + n, PATH_BYTES - n, "/%s", CHILD) >= (int)(PATH_BYTES - n))
+	if (!is_child(dir) &&
+	    snprintf(dir + n, PATH_BYTES - n, "/%s", CHILD) >= (int)(PATH_BYTES - n))
 		return -ENAMETOOLONG;
 	r = write_down(ctx, dir);
 	if (r)
@@ -525,10 +529,11 @@ int fr_owners_drain(const struct fr_ctx *ctx, unsigned int timeout_ms, struct fr
 	while (dir && !r && (d = readdir(dir))) {
 		while (d->d_name[0] != '.' && is_reading(block, d->d_name)) {
 			if (now_ms() >= end) {
-				r = fr_fail(e, FR_FAULT_REFUSED, ETIMEDOUT,
-					    "/sys/block/%s/inflight: it is read from all the time, maybe "
-					    "into kept memory: stop what does that",
-					    d->d_name);
+				r = fr_fail(
+					e, FR_FAULT_REFUSED, ETIMEDOUT,
+					"/sys/block/%s/inflight: it is read from all the time, maybe "
+					"into kept memory: stop what does that",
+					d->d_name);
 				break;
 			}
 			poll(NULL, 0, LOOK_MS);

@@ -18,8 +18,8 @@ struct fr_file_id {
 struct fr_owner {
 	pid_t pid;
 	char comm[64];
-	size_t file;	     /* index of one of its files */
-	bool assigned_device;/* it has one open, which goes on with DMA */
+	size_t file;	      /* index of one of its files */
+	bool assigned_device; /* it has one open, which goes on with DMA */
 };
 
 struct fr_owners {

@@ -217,12 +217,11 @@ static int mount_unnamed(struct restore *s, const struct fr_region *g, struct fr
 	mkdir(dir, 0700);
 	*slash = '/';
 	mkdir(dir, 0700);
-	if (!is_mount(dir) &&
-	    mount("kexec-fastrestart", dir, huge ? "hugetlbfs" : "tmpfs",
-		  MS_NOSUID | MS_NODEV | MS_NOEXEC,
-		  !huge		      ? "mode=0700,size=0" :
-		  g->page_shift == 30 ? "mode=0700,pagesize=1G" :
-					"mode=0700,pagesize=2M"))
+	if (!is_mount(dir) && mount("kexec-fastrestart", dir, huge ? "hugetlbfs" : "tmpfs",
+				    MS_NOSUID | MS_NODEV | MS_NOEXEC,
+				    !huge		? "mode=0700,size=0" :
+				    g->page_shift == 30 ? "mode=0700,pagesize=1G" :
+							  "mode=0700,pagesize=2M"))
 		r = fr_fail(e, FR_FAULT_SYSTEM, errno, "%s: cannot mount a file system there: %s",
 			    dir, strerror(errno));
 	pthread_mutex_unlock(&s->lock);
@@ -431,8 +430,8 @@ static int finish(const struct restore *s, const struct fr_region *g, const char
 }
 
 /* @state: of the region; a leftover that has its memory only wants finishing. */
-static int restore_file(struct restore *s, const struct fr_region *g,
-			enum fr_region_state state, struct fr_error *e)
+static int restore_file(struct restore *s, const struct fr_region *g, enum fr_region_state state,
+			struct fr_error *e)
 {
 	_cleanup_free_ char *path = destination(s, g);
 	struct stat st;

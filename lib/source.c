@@ -98,8 +98,10 @@ static int parse_fd(const char *text, struct fr_source *src, struct fr_error *e)
 static int parse_path(char *path, struct fr_source *src, struct fr_error *e)
 {
 	if (path[0] != '/')
-		return fr_fail(e, FR_FAULT_USAGE, EINVAL,
-			       "%s: neither an absolute path nor pid:PID/fd:NUMBER nor phys:START+SIZE", src->spec);
+		return fr_fail(
+			e, FR_FAULT_USAGE, EINVAL,
+			"%s: neither an absolute path nor pid:PID/fd:NUMBER nor phys:START+SIZE",
+			src->spec);
 	if (strlen(path) >= FR_PATH_BYTES)
 		return fr_fail(e, FR_FAULT_USAGE, ENAMETOOLONG,
 			       "%.64s...: path longer than %u bytes", src->spec, FR_PATH_BYTES - 1);

@@ -250,8 +250,8 @@ static char *on_fd_json(const char *value, int fd)
 
 static char *on_fd(const char *value, int fd)
 {
-	static const char *const gone[] = {"qom-type", "hugetlb", "hugetlbsize",
-					   "seal",     "share",	  "mem-path",	NULL};
+	static const char *const gone[] = {"qom-type", "hugetlb",  "hugetlbsize", "seal",
+					   "share",    "mem-path", NULL};
 	bool out_of_memory = false;
 	char *text = NULL;
 	size_t bytes;

@@ -57,10 +57,9 @@ static int add_ram(const struct fr_ctx *ctx, struct fr_vm *vm, const char *id, c
 	ram = &v[vm->nr_ram];
 	*ram = (struct fr_vm_ram){.id = strdup(id), .is_fd = !file, .fd = -1};
 	vm->nr_ram++;
-	if (!ram->id ||
-	    (!file	  ? !(ram->path = fr_path(ctx, "/proc/%d/fd/%d", (int)vm->pid, fd)) :
-	     *file == '/' ? !(ram->path = strdup(file)) :
-			    asprintf(&ram->path, "%s/%s", vm->cwd, file) < 0)) {
+	if (!ram->id || (!file ? !(ram->path = fr_path(ctx, "/proc/%d/fd/%d", (int)vm->pid, fd)) :
+			 *file == '/' ? !(ram->path = strdup(file)) :
+					asprintf(&ram->path, "%s/%s", vm->cwd, file) < 0)) {
 		ram->path = NULL;
 		return out_of_memory(e);
 	}
@@ -80,8 +79,9 @@ static int check_saves_no_memfd(const struct fr_vm *vm, const char *id, struct f
 	if (sscanf(fr_qmp_version(vm->qmp), "%u.%u", &major, &minor) == 2 &&
 	    (major < 8 || (major == 8 && minor < 1)))
 		return 0;
-	return refuse_ram(vm, id, "a memory-backend-memfd, which QEMU 8.1 and later save like any other state",
-			  e);
+	return refuse_ram(
+		vm, id,
+		"a memory-backend-memfd, which QEMU 8.1 and later save like any other state", e);
 }
 
 static int inspect_memfd(const struct fr_ctx *ctx, struct fr_vm *vm, struct json_object *memdev,

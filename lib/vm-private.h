@@ -10,11 +10,11 @@
 
 struct fr_vm_ram { /* a memory-backend-file or -memfd */
 	char *id;
-	char *path;  /* absolute; /proc/PID/fd/N of one without a name */
-	bool is_fd;  /* a descriptor that QEMU has or got: no path leads to the file */
-	bool again;  /* the same file as an earlier one's, at another offset */
-	char *region;/* only of a VM that is to be started */
-	int fd;	     /* the same: to hand over, or -1 */
+	char *path;   /* absolute; /proc/PID/fd/N of one without a name */
+	bool is_fd;   /* a descriptor that QEMU has or got: no path leads to the file */
+	bool again;   /* the same file as an earlier one's, at another offset */
+	char *region; /* only of a VM that is to be started */
+	int fd;	      /* the same: to hand over, or -1 */
 };
 
 struct fr_vm {

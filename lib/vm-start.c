@@ -375,8 +375,7 @@ static int prepare(struct start *s, struct fr_error *e)
 	if (r)
 		return r;
 	s->argv = fr_vm_argv_restart(s->vm->argv, s->vm->machine, s->vm->ram, s->vm->nr_ram);
-	return s->argv ? open_log(s, e) :
-			 fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+	return s->argv ? open_log(s, e) : fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
 }
 
 int fr_vm_start(const struct fr_ctx *ctx, const struct fr_vm_restart *restart, struct fr_error *e)

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -666,6 +667,43 @@ static void guests_run_on(void **state)
 	fake_qemu_stop(&q);
 }
 
+/* A process besides the guests that has the file: before anything is stopped it is clear what to do. */
+static void owners(void **state)
+{
+	struct fr_exec_options o = {.no_sync = true, .no_freeze = true};
+	struct fr_error e;
+	char maps[256];
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(stat(path, &st), 0);
+	snprintf(maps, sizeof(maps), "7f00-7f01 rw-s 00000000 %x:%x %llu /x\n", major(st.st_dev),
+		 minor(st.st_dev), (unsigned long long)st.st_ino);
+	fake_root_text(&root, "/proc/4194304/maps", maps);
+	fake_root_text(&root, "/proc/4194304/comm", "server\n");
+	fake_root_text(&root, "/proc/4194304/cgroup", "0::/own\n");
+	assert_int_equal(run(&e), -ENOTSUP); /* no cgroup v2 */
+	assert_non_null(strstr(e.text, "server"));
+	assert_string_equal(script->stages[script->nr_stages - 1], "pinned");
+	script->nr_stages = 0;
+	assert_int_equal(fr_exec(&ctx, &o, &e), -EINVAL);
+	assert_int_equal(script->reboots, 1);
+
+	/* what an exec before has left frozen is thawed, what somebody else has frozen stays */
+	fake_root_text(&root, "/sys/fs/cgroup/cgroup.controllers", "");
+	fake_root_text(&root, "/sys/fs/cgroup/own/cgroup.events", "frozen 1\n");
+	fake_root_text(&root, "/sys/fs/cgroup/own/cgroup.freeze", "1");
+	fake_root_text(&root, "/sys/fs/cgroup/left/cgroup.freeze", "1");
+	snprintf(maps, sizeof(maps), "%s/sys/fs/cgroup/left", root.path);
+	fake_root_text(&root, "/run/kexec-fastrestart/frozen", maps);
+	script->nr_stages = 0;
+	script->nr_pages = 0;
+	assert_int_equal(run(&e), -EINVAL);
+	assert_int_equal(script->reboots, 2);
+	assert_string_equal(fake_root_line(&root, "/sys/fs/cgroup/own/cgroup.freeze"), "1");
+	assert_string_equal(fake_root_line(&root, "/sys/fs/cgroup/left/cgroup.freeze"), "0");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -685,6 +723,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(vm_is_gone, make, drop),
 		cmocka_unit_test_setup_teardown(vm_has_other_ram, make, drop),
 		cmocka_unit_test_setup_teardown(guests_run_on, make, drop),
+		cmocka_unit_test_setup_teardown(owners, make, drop),
 	};
 
 	alarm(300); /* a guardian that does nothing fails a test, and does not hang it */

@@ -308,11 +308,8 @@ static void other_files_are_refused(void **state)
 static int open_as_fd(int what, uint64_t ino, struct fr_keep **ret, struct fr_error *e)
 {
 	char spec[32], file[32];
-	struct fr_source s = {.spec = spec,
-			      .name = MUTABLE("x"),
-			      .path = file,
-			      .is_fd = true,
-			      .ino = ino};
+	struct fr_source s = {
+		.spec = spec, .name = MUTABLE("x"), .path = file, .is_fd = true, .ino = ino};
 
 	snprintf(spec, sizeof(spec), "pid:%d/fd:%d", (int)getpid(), what);
 	snprintf(file, sizeof(file), "/proc/%d/fd/%d", (int)getpid(), what);

@@ -494,9 +494,8 @@ static void count_warnings(void *data, enum fr_log_level level, const char *text
 static char *restart_spec(const struct fake_root *root, const char *script, bool running)
 {
 	struct fr_vm_ram ram = {.id = MUTABLE("m"), .path = MUTABLE(""), .is_fd = true};
-	char *argv[] = {MUTABLE("vmm"),	    MUTABLE("be-vmm"),
-			MUTABLE(script),    MUTABLE("-object"),
-			MUTABLE("x,id=m"), NULL},
+	char *argv[] = {MUTABLE("vmm"),	    MUTABLE("be-vmm"), MUTABLE(script),
+			MUTABLE("-object"), MUTABLE("x,id=m"), NULL},
 	     *json;
 	char qmp[80];
 	gid_t none;
@@ -533,10 +532,8 @@ static struct outcome restart(const char *script, bool running, int marker_flags
 	struct outcome o = {0};
 	struct fake_root root;
 	struct fr_ctx ctx = {.root = root.path, .log = count_warnings, .data = &o.warnings};
-	struct fr_vm_restart how = {.state = "state",
-				    .state_bytes = 5,
-				    .timeout_ms = 2000,
-				    .open_region = open_region};
+	struct fr_vm_restart how = {
+		.state = "state", .state_bytes = 5, .timeout_ms = 2000, .open_region = open_region};
 	char path[96], *spec;
 	pid_t vmm;
 

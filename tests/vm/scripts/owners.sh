@@ -94,6 +94,7 @@ case $FR_STAGE in
 	[ $(($1 - $2)) -le 1 ] || fail "counted $1 and $2"
 	memcached_starts
 	must_equal "values" "$(holds_all)" 50
+	kexec-fastrestart report
 	done_ok
 	;;
 esac
