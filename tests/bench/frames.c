@@ -2,6 +2,7 @@
 /*
  * frames SHAPE FILE BYTES    write FILE so that its frames have a shape
  * frames check FILE BYTES    is every page of FILE the one that was written there?
+ * frames extents FILE BYTES  print in how many pieces of RAM it lies
  *
  * Shapes:
  *   contiguous  2 MiB of the file in 2 MiB of RAM, both naturally aligned
@@ -116,10 +117,26 @@ static int check(const uint8_t *map, uint64_t nr)
 	return 0;
 }
 
+static int extents(const volatile uint8_t *map, uint64_t nr)
+{
+	uint64_t nr_extents = 0, before = 0;
+
+	for (uint64_t i = 0; i < nr; i++) {
+		/* into the page table */
+		(void)map[i * PAGE];
+		uint64_t frame = frame_of((const uint8_t *)map + i * PAGE);
+
+		nr_extents += !i || frame != before + 1;
+		before = frame;
+	}
+	printf("%" PRIu64 "\n", nr_extents);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 4)
-		errx(2, "usage: frames SHAPE|check FILE BYTES");
+		errx(2, "usage: frames SHAPE|check|extents FILE BYTES");
 
 	const char *shape = argv[1], *path = argv[2];
 	uint64_t bytes = strtoull(argv[3], NULL, 0), nr = bytes / PAGE;
@@ -128,7 +145,7 @@ int main(int argc, char **argv)
 	pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || pagemap_fd < 0)
 		err(1, "%s", fd < 0 ? path : "/proc/self/pagemap");
-	if (strcmp(shape, "check") && ftruncate(fd, (off_t)bytes))
+	if (strcmp(shape, "check") && strcmp(shape, "extents") && ftruncate(fd, (off_t)bytes))
 		err(1, "%s", path);
 
 	uint8_t *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -140,6 +157,8 @@ int main(int argc, char **argv)
 
 	if (!strcmp(shape, "check"))
 		return check(map, nr);
+	if (!strcmp(shape, "extents"))
+		return extents(map, nr);
 	if (!strcmp(shape, "contiguous"))
 		fill_runs(map, nr, 0);
 	else if (!strcmp(shape, "unaligned"))

@@ -99,6 +99,13 @@ is() {
 	bench_exists rare
 }
 
+@test "bench: kho runs on demand; without its kernel's source it fails and says so" {
+	[[ " $(bench_names) " == *' kho '* && " $(bench_default | paste -sd ' ') " != *' kho '* ]]
+	apt-get() { return 100; }
+	run bench_kho 1
+	[[ $status == 1 && ${#lines[@]} == 2 && ${lines[1]} == "tests: linux-source-"*" cannot be had "* ]]
+}
+
 @test "bench: one that fails fails the run, and the others' results stay" {
 	only_fake
 	bench_broken() { die "broken"; }

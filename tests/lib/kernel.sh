@@ -11,6 +11,9 @@
 #   stock-bench    for benchmarks only: host.config without debugging, on pristine
 #   patched-bench  linux-source and with the series; and bench/stamps.patch, which has them
 #                  tell where their time goes
+#   kho            the peer of a benchmark: kho.config on linux-source-7.3, which has KHO and LUO,
+#                  with bench/kho-stamps.patch. Backports of the next release have that source; it
+#                  is fetched into the cache, and never installed
 #
 # With FR_PATCHED in the environment, the VM tests use that bzImage, or the kernel of
 # that name, as 'patched', and benchmarks FR_PATCHED_BENCH and FR_STOCK_BENCH.
@@ -21,9 +24,52 @@
 FR_KERNELS=(patched guest stock-6.12 stock-6.1)
 FR_SERIES=$FR_TOP/kernel-patches/$FR_BASE
 FR_STAMPS=$FR_TESTS/bench/stamps.patch
+FR_KHO_STAMPS=$FR_TESTS/bench/kho-stamps.patch
+FR_KHO_BASE=7.3
+FR_KHO_SUITE=trixie-backports
 
+# The version of the sources of kernel $1.
 source_version() {
-	dpkg-query -W -f '${Version}' "linux-source-$FR_BASE"
+	local deb
+	case ${1:-} in
+	kho)
+		deb=$(locked kho-source kho_source) || return 1
+		dpkg-deb -f "$deb" Version
+		;;
+	*) dpkg-query -W -f '${Version}' "linux-source-$FR_BASE" ;;
+	esac
+}
+
+# apt-get with the mirror that this machine has the distribution from, and nothing else but
+# $FR_KHO_SUITE in its lists, which are its own.
+kho_apt() {
+	local apt=$FR_CACHE/src/apt site
+	# shellcheck disable=SC2016 # apt's
+	site=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' |
+		head -n 1)
+	[ -n "$site" ] || return 1
+	mkdir -p "$apt/partial"
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site $FR_KHO_SUITE main" >"$apt/list"
+	apt-get -q -o APT::Sandbox::User=root -o Dir::Etc::sourcelist="$apt/list" -o Dir::Etc::sourceparts=- \
+		-o Dir::State::lists="$apt" "$@"
+}
+
+kho_fetch() {
+	rm -rf "$FR_CACHE/src/kho"
+	mkdir -p "$FR_CACHE/src/kho"
+	cd "$FR_CACHE/src/kho" && kho_apt update && kho_apt download "linux-source-$FR_KHO_BASE"
+}
+
+# The package with the sources of 'kho', downloaded once.
+kho_source() {
+	local deb="$FR_CACHE/src/kho/linux-source-${FR_KHO_BASE}_*_all.deb"
+	if ! compgen -G "$deb" >/dev/null; then
+		note "fetching linux-source-$FR_KHO_BASE of $FR_KHO_SUITE"
+		mkdir -p "$FR_CACHE/log"
+		(kho_fetch) >"$FR_CACHE/log/kho-source" 2>&1 ||
+			die "linux-source-$FR_KHO_BASE of $FR_KHO_SUITE cannot be had (log: $FR_CACHE/log/kho-source)"
+	fi
+	compgen -G "$deb"
 }
 
 series_patches() {
@@ -43,10 +89,18 @@ kernel_config() {
 	esac
 }
 
+# What has kernel $1 tell where its time goes.
+stamps_patch() {
+	case $1 in
+	*-bench) echo "$FR_STAMPS" ;;
+	kho) echo "$FR_KHO_STAMPS" ;;
+	esac
+}
+
 # What is applied to the pristine sources of kernel $1.
 kernel_patches() {
 	case $1 in patched*) series_patches ;; esac
-	case $1 in *-bench) echo "$FR_STAMPS" ;; esac
+	stamps_patch "$1"
 }
 
 # The real package behind a meta package of the distribution.
@@ -66,7 +120,7 @@ stock_version() {
 
 # The folder of kernel $1 (it need not exist yet).
 kernel_dir() {
-	local key
+	local key version
 	case $1 in
 	stock-6*)
 		local package
@@ -75,8 +129,9 @@ kernel_dir() {
 		key="$(stock_version "$package" | tr -c 'A-Za-z0-9.\n' _)-$(sha <"$FR_TESTS/vm/config/modules")"
 		;;
 	*)
+		version=$(source_version "$1") || return 1
 		key=$({
-			source_version
+			printf %s "$version"
 			kernel_patches "$1" | xargs -r cat --
 			kernel_config "$1"
 			gcc --version | head -n 1
@@ -86,16 +141,24 @@ kernel_dir() {
 	echo "$FR_CACHE/kernels/$1-$key"
 }
 
-# A pristine source tree, extracted once for each version.
+# The sources of kernel $1 as a tar archive on standard output.
+source_tar() {
+	case $1 in
+	kho) dpkg-deb --fsys-tarfile "$(kho_source)" | tar -xO "./usr/src/linux-source-$FR_KHO_BASE.tar.xz" ;;
+	*) cat "/usr/src/linux-source-$FR_BASE.tar.xz" ;;
+	esac | xz -dc
+}
+
+# A pristine source tree for kernel $1, extracted once for each version.
 source_tree() {
 	local version dir
-	version=$(source_version)
+	version=$(source_version "$1") || return 1
 	dir=$FR_CACHE/src/$version
 	if [ ! -d "$dir" ]; then
-		note "extracting linux-source-$FR_BASE $version"
+		note "extracting linux-source $version"
 		rm -rf "$dir.new"
 		mkdir -p "$dir.new"
-		tar -xf "/usr/src/linux-source-$FR_BASE.tar.xz" -C "$dir.new" --strip-components=1
+		source_tar "$1" | tar -x -C "$dir.new" --strip-components=1 || die "cannot extract linux-source"
 		mv "$dir.new" "$dir"
 	fi
 	echo "$dir"
@@ -106,7 +169,7 @@ kernel_build() {
 	local name=$1 dir=$2 work=$FR_CACHE/build/$1 tree pristine
 	local start=$SECONDS
 	tree=$work/linux
-	pristine=$(locked source source_tree)
+	pristine=$(locked source source_tree "$name") || exit
 	rm -rf "$work"
 	mkdir -p "$work/obj" "$dir.new"
 	cp -al "$pristine" "$tree"
@@ -115,12 +178,14 @@ kernel_build() {
 		logged "$FR_CACHE/log/$name-apply" "$FR_TOP/kernel-patches/apply" "$tree"
 	fi
 	# made for the pristine sources: a little fuzz is in order on the series
-	[[ $name != *-bench ]] ||
-		logged "$FR_CACHE/log/$name-stamps" patch -d "$tree" -p1 -N --no-backup-if-mismatch -i "$FR_STAMPS"
+	local stamps
+	stamps=$(stamps_patch "$name")
+	[ -z "$stamps" ] ||
+		logged "$FR_CACHE/log/$name-stamps" patch -d "$tree" -p1 -N --no-backup-if-mismatch -i "$stamps"
 	export CCACHE_DIR=${CCACHE_DIR:-$FR_CACHE/ccache} CCACHE_BASEDIR=$work CCACHE_NOHASHDIR=1
 	export KBUILD_BUILD_TIMESTAMP=0 KBUILD_BUILD_USER=tests KBUILD_BUILD_HOST=tests
 	local target=alldefconfig
-	[ "$name" != guest ] || target=allnoconfig
+	case $name in guest | kho) target=allnoconfig ;; esac
 	note "building kernel '$name' (log: $FR_CACHE/log/kernel-$name)"
 	kernel_config "$name" >"$work/config"
 	KCONFIG_ALLCONFIG=$work/config logged "$FR_CACHE/log/kernel-$name-config" \
