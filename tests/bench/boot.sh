@@ -5,7 +5,9 @@
 # than its struct pages: some 2 GiB.
 #
 # Each run is one life of L1, in which the kernels to be compared take turns (see l1/boot.sh).
-# The first kernel, and the first kexec, only touch memory; they do not count.
+# What counts comes after a kernel of the same layout, labelled "-": struct pages lie at the end
+# of the memory that a kernel sees, and frames there that nobody has touched yet would have the
+# machine below give out memory, with the time of all vCPUs on our clock.
 
 # boot_run MEM COLD RUN STEP...: one life. COLD is what its first kernel does without.
 boot_run() {
@@ -68,9 +70,13 @@ BOOT_WHOLE="$((70 * GiB)) $((64 * GiB)) 0 1"
 # GIB are kept, from 16 GiB on.
 boot_kept_at() { echo "$((16 * GiB)) $(($1 * GiB)) 0 $(($1 > 0))"; }
 
+# What boot does to the struct pages of all that is not kept.
+BOOT_STRUCT_PAGES=(sparse_us memmap_us reserved_us free_us deferred_us)
+
 # Trampoline to init with 0, 25, 50 and 100 of 128 GiB kept: the spread of the sizes' medians
 # against the widest spread of one size's runs. Clean memory shrinks as what is kept grows, and
-# its deferred init with it: that is left out there, and counts in the results for each size.
+# the work on its struct pages with it: that is left out there, and counts in the results for
+# each size.
 bench_boot_kept() {
 	local sizes=(0 25 50 100) gib steps=("- ours $(boot_kept_at 0)" '- stock memmap=100G$16G')
 	local none times rest medians=() spreads=()
@@ -83,24 +89,24 @@ bench_boot_kept() {
 		mapfile -t times < <(boot_ms "kept_$gib" init_at -trampoline_at)
 		BENCH_AT="GiB kept=$gib" bench_result boot_kept_sizes ms "nothing kept" "${none[*]}" \
 			"$BOOT_CONDITIONS" "${times[@]}"
-		rest=$(boot_ms "kept_$gib" init_at -trampoline_at -stamped_us)
+		rest=$(boot_ms "kept_$gib" init_at -trampoline_at "${BOOT_STRUCT_PAGES[@]/#/-}")
 		medians+=("$(median <<<"$rest")")
 		spreads+=("$(spread <<<"$rest")")
 	done
 	bench_result boot_kept ms "spread across runs" "$(printf '%s\n' "${spreads[@]}" | sort -g | tail -n 1)" \
-		"spread across 0, 25, 50, 100 of 128 GiB kept, less deferred init; $BOOT_CONDITIONS" \
+		"spread across 0, 25, 50, 100 of 128 GiB kept, less what clean memory's struct pages take; $BOOT_CONDITIONS" \
 		"$(printf '%s\n' "${medians[@]}" | spread)"
 }
 
-# All that boot does to struct pages, with 100 of 128 GiB kept.
+# All that boot does to struct pages, with 100 of 128 GiB kept, twice in each life.
 bench_memmap_kept() {
-	local work=(sparse_us memmap_us reserved_us free_us deferred_us) ours reserved cut
-	boot_runs "$1" 128G '100G$16G' '- stock' '- stock memmap=100G$16G' \
-		"ours ours $(boot_kept_at 100)" 'reserved stock reserve_mem=100G:1G:kept' \
-		'cut stock memmap=100G$16G' || return 1
-	mapfile -t ours < <(boot_ms ours "${work[@]}" sections_end_us)
-	mapfile -t reserved < <(boot_ms reserved "${work[@]}")
-	mapfile -t cut < <(boot_ms cut "${work[@]}")
+	local ours reserved cut steps=("ours ours $(boot_kept_at 100)"
+		'reserved stock reserve_mem=100G:1G:kept' 'cut stock memmap=100G$16G')
+	boot_runs "$1" 128G '100G$16G' '- stock' '- stock memmap=100G$16G' "${steps[@]}" "${steps[@]}" ||
+		return 1
+	mapfile -t ours < <(boot_ms ours "${BOOT_STRUCT_PAGES[@]}" sections_end_us)
+	mapfile -t reserved < <(boot_ms reserved "${BOOT_STRUCT_PAGES[@]}")
+	mapfile -t cut < <(boot_ms cut "${BOOT_STRUCT_PAGES[@]}")
 	bench_result memmap_kept ms "stock 6.12, as much reserved" "${reserved[*]}" \
 		"100 of 128 GiB kept; $BOOT_CONDITIONS" "${ours[@]}"
 	bench_result memmap_kept_cut ms "stock 6.12, the same cut off" "${cut[*]}" \
@@ -111,11 +117,12 @@ bench_memmap_kept() {
 # that arrive late, as e820 has no room for all, count as well.
 bench_deferred_pieces() {
 	local pieces whole stock
-	# there is no kexec out of what bench_cut= leaves: memory that is RAM by e820 has no mapping
-	boot_runs "$1" 132G '128G$6G' 'fill stock memmap=128G$6G' '- stock memmap=64G$70G' \
-		'stock_pieces stock bench_cut=6G,134G,256M,128M' -- \
-		'fill stock memmap=128G$6G' '- stock memmap=64G$70G' "ours_whole ours $BOOT_WHOLE" \
-		'- stock memmap=128G$6G' "ours_pieces ours $BOOT_PIECES" || return 1
+	# Nothing follows these kernels: of ours, stock kernels and kexec-tools have no room for all
+	# pieces; of bench_cut=, memory that is RAM by e820 has no mapping. All of the memory's
+	# struct pages lie where those of the pieces will.
+	boot_runs "$1" 132G '128G$6G' '- stock' 'stock_pieces stock bench_cut=6G,134G,256M,128M' -- \
+		"- ours $BOOT_WHOLE" 'ours_whole again' '- stock memmap=128G$6G' \
+		"- ours $BOOT_PIECES" 'ours_pieces again' || return 1
 	mapfile -t pieces < <(boot_ms ours_pieces deferred_us sections_end_us)
 	mapfile -t whole < <(boot_ms ours_whole deferred_us sections_end_us)
 	mapfile -t stock < <(boot_ms stock_pieces deferred_us)
@@ -125,12 +132,12 @@ bench_deferred_pieces() {
 		"64 GiB clean in 512 pieces; $BOOT_CONDITIONS" "${pieces[@]}"
 }
 
-# Deferred init of 68 GiB in one piece with 1, 2 and 4 CPUs.
+# Deferred init of 68 GiB in one piece with 1, 2 and 4 CPUs, twice in each life.
 bench_deferred_threads() {
-	local cpus ours stock steps=('- stock' '- stock memmap=64G$70G')
+	local cpus peer ours stock steps=("- ours $BOOT_WHOLE")
 	for cpus in 4 2 1; do
-		steps+=("ours_$cpus ours $BOOT_WHOLE maxcpus=$cpus"
-			"stock_$cpus stock memmap=64G\$70G maxcpus=$cpus")
+		peer="stock_$cpus stock memmap=64G\$70G maxcpus=$cpus"
+		steps+=("$peer" "ours_$cpus ours $BOOT_WHOLE maxcpus=$cpus" "ours_$cpus again maxcpus=$cpus" "$peer")
 	done
 	boot_runs "$1" 132G '128G$6G' "${steps[@]}" || return 1
 	for cpus in 1 2 4; do

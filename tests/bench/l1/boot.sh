@@ -5,10 +5,11 @@
 #
 #   LABEL ours START BYTES STRIDE COUNT ARGS    a hop into /payload/kernel/next, with COUNT
 #                                               pieces of memory kept (see ../kept.c)
+#   LABEL again ARGS                            the same once more, with what is kept already
 #   LABEL stock ARGS                            a plain kexec into /payload/kernel/stock-bench
 #
-# ARGS are added to the command line; LABEL fill has the kernel touch most of its memory. A hop
-# needs what it keeps to be no RAM of the kernel before it, which that kernel's memmap= is for.
+# ARGS are added to the command line. A hop needs what it keeps to be no RAM of the kernel
+# before it, which that kernel's memmap= is for.
 # What an earlier hop has hidden is RAM to the peer again.
 step() { sed -n "$1p" /payload/steps; }
 
@@ -20,30 +21,27 @@ figures() {
 			(.until + "_us=" + (.us | tostring))' | sed 's/^deferred_end_us/stamped_us/'
 }
 
-# What the machine below gives out only when it is touched would count as the next kernel's time.
-fill() {
-	mkdir -p /mnt/fill
-	must mount -t tmpfs -o size=90% none /mnt/fill
-	must dd if=/dev/zero of=/mnt/fill/zero bs=1M count=2500
-	umount /mnt/fill
-}
-
 if [ "$FR_STAGE" -gt 1 ]; then
 	before=$(step $((FR_STAGE - 1)))
 	# shellcheck disable=SC2046 # one word for each figure
 	say "VALUE label=${before%% *}" $(figures) "mem=$(mem_total)"
-	[ "${before%% *}" != fill ] || fill
 fi
 
 next=$((FR_STAGE + 1))
 # shellcheck disable=SC2046 # a line's words
 set -- $(step "$FR_STAGE")
 case $2 in
-ours)
-	must kept "$3" "$4" "$5" "$6" >/tmp/kept
-	shift 6
+ours | again)
+	descriptor=
+	if [ "$2" = ours ]; then
+		must kept "$3" "$4" "$5" "$6" >/tmp/kept
+		descriptor='--descriptor /tmp/kept'
+		shift 4
+	fi
+	shift 2
 	append="$(cmdline_for $next | sed 's/ fr\.end.*//') fr.end $*"
-	must kexec-fastrestart load --descriptor /tmp/kept --append "$append" \
+	# shellcheck disable=SC2086 # two words or none
+	must kexec-fastrestart load $descriptor --append "$append" \
 		--kernel /payload/kernel/next.vmlinuz --initrd /payload/kernel/next.initrd
 	jump
 	;;
