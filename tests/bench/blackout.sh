@@ -92,7 +92,8 @@ blackout_life() {
 	mkdir -p "${FR_OUT:=$FR_CACHE/runs}"
 	out=$(mktemp -d "$FR_OUT/blackout-XXXXXX")
 	blackout_sample "$out" >"$out/vcpu" &
-	l1_run --kernel patched --next patched --guest --out "$out" \
+	# or first hops take longer, of which ours has more than kexec -i
+	l1_run --kernel patched --next patched --guest --touched --out "$out" \
 		--initrd "$initrd" --add "$initrd=kernel/all.initrd" --add "$FR_TOOL" \
 		--mem $((mib + 5120))M --append "$append fr.mib=$mib" --limit $((120 + hops * 60)) \
 		--qemu -name --qemu l1,debug-threads=on \

@@ -21,6 +21,7 @@
 #   --dimm SIZE[@NODE]   a DIMM that kernels find through ACPI, not in the memory map (repeatable);
 #                        one slot more is left for another
 #   --uefi               UEFI firmware, whose variables last for the run
+#   --touched            its memory is there from the start: no page is touched for the first time later
 #   --append ARGS        to the kernel command line, with those in FR_APPEND
 #   --qemu ARG           one more argument for QEMU (repeatable)
 #   --limit SECONDS      default 120; multiplied by FR_TIMEOUT_SCALE
@@ -113,7 +114,7 @@ l1_memory() {
 	for n in "${!sizes[@]}"; do
 		backing=''
 		if [ "${sizes[n]}" != 0 ]; then
-			memory+=(-object "memory-backend-ram,id=m$n,size=${sizes[n]},reserve=off")
+			memory+=(-object "memory-backend-ram,id=m$n,size=${sizes[n]},$touch")
 			backing=",memdev=m$n,cpus=$((cpus * smp / with_cpus))-$(((cpus + 1) * smp / with_cpus - 1))"
 			cpus=$((cpus + 1))
 		fi
@@ -130,7 +131,7 @@ l1_memory() {
 
 l1_run() {
 	local kernel=stock-6.12 mem=4G limit=120
-	local systemd='' narrate='' initrd='' smp='' nodes=1 append='' out='' follow='' script='' allow='' next='' guest=''
+	local systemd='' narrate='' touch=reserve=off initrd='' smp='' nodes=1 append='' out='' follow='' script='' allow='' next='' guest=''
 	local also=() add=() extra=() dimms=() uefi='' tmp
 	while [ $# -gt 0 ]; do
 		case $1 in
@@ -141,6 +142,7 @@ l1_run() {
 		--systemd) systemd=1; shift; continue ;;
 		--guest) guest=1; shift; continue ;;
 		--uefi) uefi=1; shift; continue ;;
+		--touched) touch=prealloc=on; shift; continue ;;
 		--follow) follow=1; shift; continue ;;
 		--narrate) narrate=1; shift; continue ;;
 		--add) add+=("$2") ;;
@@ -218,6 +220,13 @@ l1_run() {
 		board+=(-drive "if=pflash,unit=0,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd"
 			-drive "if=pflash,unit=1,format=raw,file=$out/vars")
 	fi
+	local n memory=(-M "q35,memory-backend=m0")
+	[ "$nodes" = 1 ] || memory=(-M q35)
+	for ((n = 0; n < nodes; n++)); do
+		memory+=(-object "memory-backend-ram,id=m$n,size=$(($(numfmt --from=iec "$mem") / nodes)),$touch")
+		[ "$nodes" = 1 ] ||
+			memory+=(-numa "node,nodeid=$n,memdev=m$n,cpus=$((n * smp / nodes))-$(((n + 1) * smp / nodes - 1))")
+	done
 
 	local port args cmdline
 	# on a busy machine an emulated timer may well miss the ticks that the kernel tests it by
