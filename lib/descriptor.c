@@ -201,7 +201,7 @@ static int check_ram(const struct fr_ram_map *m, struct fr_error *e)
 			return bad(e, "RAM map entry %zu: overlaps or is not sorted", i);
 		if (!r->type)
 			return bad(e, "RAM map entry %zu: type 0", i);
-		if (r->nid > INT32_MAX)
+		if (r->type == FR_E820_RAM && r->nid > INT32_MAX)
 			return bad(e, "RAM map entry %zu: node %" PRIu32, i, r->nid);
 		end = r->end;
 	}

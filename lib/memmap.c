@@ -525,7 +525,8 @@ static int add_firmware_entry(struct fr_ram_map *m, const struct fr_ram *r,
 	if (r->type != FR_E820_RAM)
 		return fr_ram_map_add(m, r->start, r->end, r->type, 0);
 	for (size_t i = 0; !err && i < aside->nr; i++) {
-		uint64_t start = fr_max_u64(aside->v[i].start, r->start);
+		/* of two that overlap, as only a strange /proc/iomem has them, the first counts */
+		uint64_t start = fr_max_u64(aside->v[i].start, at);
 		uint64_t end = fr_min_u64(aside->v[i].end, r->end);
 
 		if (start >= end)

@@ -8,6 +8,7 @@ FR_PACKAGES=(
 	libelf-dev libkmod-dev zlib1g-dev libzstd-dev liblzma-dev liblz4-dev
 	libxxhash-dev libgcrypt20-dev libsmartcols-dev libjson-c-dev liburing-dev
 	libcmocka-dev mandoc
+	clang # for libFuzzer
 	# kernels
 	"linux-source-$FR_BASE" bc bison flex libssl-dev cpio kmod xz-utils lz4 zstd
 	ccache patch perl python3 python3-ply python3-git
