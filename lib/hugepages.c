@@ -131,7 +131,8 @@ static int restore_limit(const struct limit *l)
 }
 
 /* Allow @pages more surplus pages than there are. */
-static int raise_limit(const struct fr_ctx *ctx, size_t pages, struct limit *ret, struct fr_error *e)
+static int raise_limit(const struct fr_ctx *ctx, size_t pages, struct limit *ret,
+		       struct fr_error *e)
 {
 	_cleanup_free_ char *path = fr_path(ctx, HSTATE "nr_overcommit_hugepages");
 	uint64_t surplus = 0;

@@ -364,7 +364,7 @@ static int claim(const struct fr_region *g, const char *path, struct stat *ret_s
 	if (!r)
 		return fd;
 	/* one that somebody else has locked or named is theirs */
-	if (new && r != -EBUSY && r != -EEXIST)
+	if (new &&r != -EBUSY && r != -EEXIST)
 		unlink(path);
 	close(fd);
 	return r;

@@ -90,8 +90,7 @@ static size_t count_anonymous(struct line *l)
 static int list_children(struct fr_vm *vm, const char *path, struct json_object **ret,
 			 struct fr_error *e)
 {
-	struct json_object *arguments =
-		fr_json_object("path", json_object_new_string(path), NULL);
+	struct json_object *arguments = fr_json_object("path", json_object_new_string(path), NULL);
 	int r = fr_qmp_command_with(vm->qmp, "qom-list", arguments, -1, ret, e);
 
 	if (r)
@@ -218,8 +217,8 @@ static char *json_file(struct line *l, const char *json)
 static bool has_pflash(struct line *l, const char *node)
 {
 	return has_option(l, "machine", "pflash0", node) ||
-	       has_option(l, "machine", "pflash1", node) ||
-	       has_option(l, "M", "pflash0", node) || has_option(l, "M", "pflash1", node);
+	       has_option(l, "machine", "pflash1", node) || has_option(l, "M", "pflash0", node) ||
+	       has_option(l, "M", "pflash1", node);
 }
 
 /* Is the disk's image the one that the command line gives it? */
@@ -264,8 +263,7 @@ static bool was_emptied(struct line *l, struct json_object *drive)
 		_cleanup_free_ char *id = value ? member(l, value, "id") : NULL;
 		_cleanup_free_ char *node = value ? member(l, value, "drive") : NULL;
 
-		if (id && node && !strcmp(id, qdev) &&
-		    has_option(l, "blockdev", "node-name", node))
+		if (id && node && !strcmp(id, qdev) && has_option(l, "blockdev", "node-name", node))
 			return true;
 	}
 	return false;

@@ -274,8 +274,7 @@ static int migrate(struct fr_vm *vm, struct fr_error *e)
 }
 
 /* QEMU wrote through the same open file: its offset is where the state ends. */
-static int fetch_state(const struct fr_vm *vm, void **ret, size_t *ret_bytes,
-		       struct fr_error *e)
+static int fetch_state(const struct fr_vm *vm, void **ret, size_t *ret_bytes, struct fr_error *e)
 {
 	int fd = vm->state_fd;
 	off_t end = lseek(fd, 0, SEEK_CUR);

@@ -22,9 +22,9 @@ static int out_of_memory(struct fr_error *e)
 static int qom_string(struct fr_vm *vm, const char *path, const char *property, char **ret,
 		      struct fr_error *e)
 {
-	struct json_object *arguments = fr_json_object("path", json_object_new_string(path),
-						       "property",
-						       json_object_new_string(property), NULL);
+	struct json_object *arguments =
+		fr_json_object("path", json_object_new_string(path), "property",
+			       json_object_new_string(property), NULL);
 	struct json_object *value = NULL;
 	int r = fr_qmp_command_with(vm->qmp, "qom-get", arguments, -1, &value, e);
 

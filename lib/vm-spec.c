@@ -91,9 +91,11 @@ static struct json_object *spec_regions(const struct fr_vm *vm)
 		if (ram->again)
 			continue;
 		if (!name ||
-		    fr_json_append(list, fr_json_object("name", json_object_new_string(name), "path",
-							json_object_new_string(ram->is_fd ? "" : ram->path), "id",
-							json_object_new_string(ram->id), NULL))) {
+		    fr_json_append(
+			    list,
+			    fr_json_object("name", json_object_new_string(name), "path",
+					   json_object_new_string(ram->is_fd ? "" : ram->path),
+					   "id", json_object_new_string(ram->id), NULL))) {
 			json_object_put(list);
 			list = NULL;
 		}

@@ -220,13 +220,6 @@ l1_run() {
 		board+=(-drive "if=pflash,unit=0,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd"
 			-drive "if=pflash,unit=1,format=raw,file=$out/vars")
 	fi
-	local n memory=(-M "q35,memory-backend=m0")
-	[ "$nodes" = 1 ] || memory=(-M q35)
-	for ((n = 0; n < nodes; n++)); do
-		memory+=(-object "memory-backend-ram,id=m$n,size=$(($(numfmt --from=iec "$mem") / nodes)),$touch")
-		[ "$nodes" = 1 ] ||
-			memory+=(-numa "node,nodeid=$n,memdev=m$n,cpus=$((n * smp / nodes))-$(((n + 1) * smp / nodes - 1))")
-	done
 
 	local port args cmdline
 	# on a busy machine an emulated timer may well miss the ticks that the kernel tests it by

@@ -158,10 +158,8 @@ static void test_vm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_files),
-		cmocka_unit_test(test_phys),
-		cmocka_unit_test(test_fds),
-		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_files), cmocka_unit_test(test_phys),
+		cmocka_unit_test(test_fds),   cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_vm),
 	};
 

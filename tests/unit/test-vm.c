@@ -454,7 +454,8 @@ static int be_vmm(const char *script, const char *object)
 	char line[4096];
 	ssize_t n;
 
-	if (!object || fr_vm_member(object, "mem-path", &path) || !path || open(path, O_RDWR | O_CLOEXEC) < 0)
+	if (!object || fr_vm_member(object, "mem-path", &path) || !path ||
+	    open(path, O_RDWR | O_CLOEXEC) < 0)
 		return 1;
 	signal(SIGTERM, leave_word);
 	signal(SIGPIPE, SIG_IGN);
