@@ -82,11 +82,14 @@ static bool parse_iomem_line(char *line, uint64_t *ret_start, uint64_t *ret_end,
 	return true;
 }
 
-/* What a patched kernel has brought into use of hidden memory lies below "Unusable memory". */
-static bool counts_as(const char *found, bool nested, const char *name)
+/*
+ * What a patched kernel has brought into use of hidden memory lies below "Unusable memory",
+ * or around it when that is all of it.
+ */
+static bool counts_as(const char *found, const char *name)
 {
-	return !strcmp(found, name) || (nested && !strcmp(name, "System RAM") &&
-					!strcmp(found, "System RAM (fastrestart)"));
+	return !strcmp(found, name) ||
+	       (!strcmp(name, "System RAM") && !strcmp(found, "System RAM (fastrestart)"));
 }
 
 int fr_iomem_parse(const char *text, const char *name, struct fr_ranges *ret, struct fr_error *e)
@@ -99,18 +102,17 @@ int fr_iomem_parse(const char *text, const char *name, struct fr_ranges *ret, st
 	if (!copy)
 		return no_memory(e);
 	while ((line = strsep(&rest, "\n"))) {
-		bool nested = *line == ' ';
 		const char *found;
 		uint64_t start, end;
 
-		if (!*line || (nested && !strstr(line, "(fastrestart)")))
+		if (!*line || (*line == ' ' && !strstr(line, "(fastrestart)")))
 			continue;
 		if (!parse_iomem_line(line, &start, &end, &found))
 			return fr_fail(e, FR_FAULT_SYSTEM, EPROTO,
 				       "/proc/iomem: \"%.64s\" is not START-END : NAME", line);
 		/* without CAP_SYS_ADMIN every entry reads 0 to 0 */
 		hidden &= !end;
-		if (start >= FR_PHYS_LIMIT || !counts_as(found, nested, name))
+		if (start >= FR_PHYS_LIMIT || !counts_as(found, name))
 			continue;
 		if (fr_ranges_add(&out, start, fr_min_u64(end, FR_PHYS_LIMIT - 1) + 1))
 			return no_memory(e);

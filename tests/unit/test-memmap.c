@@ -182,44 +182,39 @@ static void test_pram(void **state)
 	fr_ranges_clear(&r);
 }
 
-static void test_iomem_text(void **state)
+/* @text has this one range of System RAM, or none if it is empty. */
+static void iomem_ram(const char *text, uint64_t start, uint64_t end)
 {
 	struct fr_ranges r;
 	struct fr_error e = {0};
 
+	assert_int_equal(fr_iomem_parse(text, "System RAM", &r, &e), 0);
+	assert_int_equal(r.nr, start < end);
+	if (r.nr) {
+		assert_int_equal(r.v[0].start, start);
+		assert_int_equal(r.v[0].end, end);
+	}
+	fr_ranges_clear(&r);
+}
+
+static void test_iomem_text(void **state)
+{
 	(void)state;
-	assert_int_equal(fr_iomem_parse("00001000-00001fff : System RAM\n"
-					"  00001000-000017ff : Kernel code\n"
-					"00002000-00002fff : System RAM\n"
-					"00003000-00003fff : System RAM (kmem)\n",
-					"System RAM", &r, &e),
-			 0);
-	assert_int_equal(r.nr, 1);
-	assert_int_equal(r.v[0].end, 0x3000);
-	fr_ranges_clear(&r);
-
+	iomem_ram("00001000-00001fff : System RAM\n"
+		  "  00001000-000017ff : Kernel code\n"
+		  "00002000-00002fff : System RAM\n"
+		  "00003000-00003fff : System RAM (kmem)\n",
+		  0x1000, 0x3000);
 	/* nested entries are part of what is around them */
-	assert_int_equal(fr_iomem_parse("0-ffff : Soft Reserved\n  0-fff : System RAM\n",
-					"System RAM", &r, &e),
-			 0);
-	assert_int_equal(r.nr, 0);
-	fr_ranges_clear(&r);
-
+	iomem_ram("0-ffff : Soft Reserved\n  0-fff : System RAM\n", 0, 0);
 	/* but for what is in use again of memory that was kept */
-	assert_int_equal(fr_iomem_parse("0-ffff : Unusable memory\n"
-					"  1000-1fff : System RAM (fastrestart)\n"
-					"    1000-1fff : other\n",
-					"System RAM", &r, &e),
-			 0);
-	assert_int_equal(r.nr, 1);
-	assert_int_equal(r.v[0].start, 0x1000);
-	assert_int_equal(r.v[0].end, 0x2000);
-	fr_ranges_clear(&r);
-
-	assert_int_equal(fr_iomem_parse("0-ffffffffffffffff : System RAM\n", "System RAM", &r, &e),
-			 0);
-	assert_int_equal(r.v[0].end, FR_PHYS_LIMIT);
-	fr_ranges_clear(&r);
+	iomem_ram("0-ffff : Unusable memory\n"
+		  "  1000-1fff : System RAM (fastrestart)\n"
+		  "    1000-1fff : other\n",
+		  0x1000, 0x2000);
+	iomem_ram("1000-1fff : System RAM (fastrestart)\n  1000-1fff : Unusable memory\n", 0x1000,
+		  0x2000);
+	iomem_ram("0-ffffffffffffffff : System RAM\n", 0, FR_PHYS_LIMIT);
 }
 
 static void iomem_refused(const char *text, int err, enum fr_fault fault)
@@ -395,7 +390,10 @@ static void test_dimms_since(void **state)
 	dir = make_machine(root,
 			   "40000000-7fffffff : System RAM\n100000000-13fffffff : Unusable memory\n"
 			   "  100000000-107ffffff : System RAM (fastrestart)\n"
-			   "140000000-17fffffff : System RAM\n200000000-27fffffff : System RAM\n",
+			   "140000000-15fffffff : System RAM\n"
+			   "160000000-17fffffff : System RAM (fastrestart)\n"
+			   "  160000000-17fffffff : Unusable memory\n"
+			   "200000000-27fffffff : System RAM\n",
 			   "");
 	put(dir, "sys/devices/system/node/node1/memory4", "");
 	expect_ram(root, dir, &d, expected, FR_ARRAY_SIZE(expected));
