@@ -301,6 +301,7 @@ struct fr_status {
 	char staged_kernel[512];
 	size_t staged_regions, staged_vms;
 	struct fr_descriptor *handed;	/* what the last hop brought, or NULL */
+	char handed_error[256];		/* why that cannot be read; "" */
 	enum fr_region_state *states;	/* of handed->regions */
 	bool handed_from_setup_data;	/* by an unpatched kernel: cannot be restored here */
 };

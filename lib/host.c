@@ -22,7 +22,10 @@ int fr_lock(const struct fr_ctx *ctx, bool shared, struct fr_error *e)
 
 	if (!dir || !path)
 		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
-	mkdir(dir, 0700);
+	/* where it cannot be made, opening tells whether that matters */
+	if (mkdir(dir, 0700) && errno == ENOMEM)
+		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "cannot create %s: %s", dir,
+			       strerror(ENOMEM));
 	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return fr_fail(e,

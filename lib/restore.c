@@ -134,6 +134,10 @@ static int read_status(const struct fr_ctx *ctx, struct fr_status **ret, struct 
 				    s->kernel_status) :
 			    fr_fail(e, FR_FAULT_NOT_FOUND, ENOENT,
 				    "nothing is kept: the last boot brought no descriptor");
+	else if (*s->handed_error)
+		r = fr_fail(e, FR_FAULT_DESCRIPTOR, EBADMSG,
+			    "last hop (%s): %s; what is kept stays kept", s->kernel_status,
+			    s->handed_error);
 	else if (!s->handed)
 		r = fr_fail(e, FR_FAULT_NOT_FOUND, ENOENT, "nothing is kept (%s)",
 			    s->kernel_status);
@@ -551,8 +555,9 @@ static int open_marker(const struct restore *s, const struct guest *v, struct fr
 
 	if (!run || !dir || !path)
 		return out_of_memory(e);
-	mkdir(run, 0700);
-	mkdir(dir, 0700);
+	if ((mkdir(run, 0700) && errno != EEXIST) || (mkdir(dir, 0700) && errno != EEXIST))
+		return fr_fail(e, FR_FAULT_SYSTEM, errno, "cannot create %s: %s", dir,
+			       strerror(errno));
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return fr_fail(e, FR_FAULT_SYSTEM, errno, "%s: %s", path, strerror(errno));

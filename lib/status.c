@@ -202,6 +202,8 @@ static int read_regions(const struct fr_ctx *ctx, struct fr_status *s, struct fr
 		return fr_fail(e, why.fault, why.err, "%s", why.text);
 	if (r) {
 		fr_log(ctx, FR_LOG_WARN, "last hop: %s", why.text);
+		snprintf(s->handed_error, sizeof(s->handed_error), "%.*s",
+			 (int)sizeof(s->handed_error) - 1, why.text);
 		return 0;
 	}
 	s->states = calloc(s->handed->nr_regions + 1, sizeof(*s->states));

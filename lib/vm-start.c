@@ -58,7 +58,9 @@ static int open_log(struct start *s, struct fr_error *e)
 	s->log_path = fr_path(s->ctx, "/run/kexec-fastrestart/%s.log", s->vm->name);
 	if (!dir || !s->log_path)
 		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
-	mkdir(dir, 0700);
+	if (mkdir(dir, 0700) && errno != EEXIST)
+		return fr_fail(e, FR_FAULT_SYSTEM, errno, "cannot create %s: %s", dir,
+			       strerror(errno));
 	s->log_fd = open(s->log_path,
 			 O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	return s->log_fd < 0 ?

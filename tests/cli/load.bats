@@ -171,9 +171,11 @@ must_json() {
 
 @test "what is staged: the next hop, its blobs, for root alone" {
 	fake_unpatched "$FULL"
+	umask 0
 	fastrestart load --kernel "$IMAGE" --initrd "$KERNEL" --reuse-cmdline
 	check_status 0
 	[[ ${lines[0]} == 'staged: 3 regions'* ]]
+	[[ $(stat -c %a "$ROOT/run/kexec-fastrestart"{,/lock} | xargs) == '700 600' ]]
 	staged=$ROOT/run/kexec-fastrestart/staged
 	[[ $(stat -c %a "$staged") == 700 ]]
 	[[ $(stat -c %a "$staged"/* | sort -u) == 600 ]]
@@ -273,4 +275,50 @@ must_json() {
 	fastrestart load --kernel "$IMAGE" --vm a=/x --vm a=/y --dry-run
 	check_status 2
 	check_message 'VM a'
+}
+
+# The command knows version 1.
+@test "a descriptor of another version is named as such, kept off and not given up" {
+	local malformed=$BATS_TEST_TMPDIR/malformed version
+	mkdir "$malformed"
+	"${MKDESCRIPTOR%/*}/make-malformed" "$malformed"
+	for version in 0 2; do
+		rm -rf "$ROOT"/sys/kernel/{fastrestart,boot_params/setup_data}
+		# an unpatched kernel knows of none
+		fake_unpatched "$malformed/version_$version"
+		fastrestart inspect
+		check_status 5
+		check_message "version $version"
+		fastrestart load --kernel "$IMAGE" --append x --dry-run
+		check_status 5
+		check_message "version $version"
+		# a kernel of that release has accepted it
+		fake_patched "$malformed/version_$version" web=kept
+		echo "$version $version" > "$ROOT/sys/kernel/fastrestart/versions"
+		rm -rf "$ROOT/sys/kernel/boot_params/setup_data"
+		touch "$ROOT/dev/fastrestart"
+		for command in 'restore --all' 'restore web' 'release web' inspect \
+			"load --kernel $IMAGE --append x --dry-run"; do
+			# shellcheck disable=SC2086 # words
+			fastrestart $command
+			check_status 5
+			check_message "version $version"
+		done
+		fastrestart status
+		check_status 0
+		[[ $stderr == *"version $version"* ]]
+		# giving it up has to be said
+		fastrestart load --kernel "$IMAGE" --append x --dry-run --force
+		check_status 0
+		[[ $stderr == *'given up'* ]]
+	done
+}
+
+@test "a kernel for newer versions takes over from one for ours, and restores what we wrote" {
+	fake_patched "$FULL" web=kept cache=kept carved=kept
+	echo 1 3 > "$ROOT/sys/kernel/fastrestart/versions"
+	fastrestart load --kernel "$IMAGE" --append x --dry-run --json
+	check_status 0
+	must_json '[.regions[].name] | join(" ")' 'web cache carved'
+	must_json .plan.patched true
 }

@@ -131,12 +131,12 @@ setup() {
 @test "malformed sources and VMs" {
 	for source in '' ,name=x relative/path phys: phys:1 phys:1+ phys:x+1 phys:0x1000+0 \
 		pid: pid:x/fd:1 pid:1/fd:-1 pid:1 pid:1/fd:1x phys:0x1001+4K phys:0xffffffffffffffff+4K /x,name= /x,name=.x /x,name=a/b \
-		/x,name=-x "/x,name=$(printf '%064d' 0)"; do
+		/x,name=-x /x,name=.. /x,name=../x $'/x,name=a\nb' $'/x,name=\e[2J' "/x,name=$(printf '%064d' 0)"; do
 		fastrestart load --kernel x --preserve "$source"
 		check_status 2
 		check_message
 	done
-	for vm in '' name name= =/socket 'a b=/socket' -x=/socket; do
+	for vm in '' name name= =/socket 'a b=/socket' -x=/socket ..=/s ../x=/s a/b=/s $'a\nb=/s'; do
 		fastrestart load --kernel x --vm "$vm"
 		check_status 2
 		check_message

@@ -610,6 +610,37 @@ static void stage_vm(const char *name, const char *socket)
 	fr_stage_free(s);
 }
 
+/* Whoever can write there is root; but it may be another release's, or damaged. */
+static void hostile_stage(void **state)
+{
+	static const char file[] = "/run/kexec-fastrestart/staged/load.json";
+	static const char *const bad[] = {"",	  ".",	   "..",  "../x", "a/b", "/x", "a\\nb",
+					  "a b", "-x",	   ".x",  "\\u0001",	 "\\u00e9",
+					  "0123456789012345678901234567890123456789012345678901234567890123"};
+	char name[128], text[32768], changed[33000], *at;
+	struct fr_error e;
+	ssize_t n;
+	int json;
+
+	(void)state;
+	snprintf(name, sizeof(name), "%s%s", root.path, file);
+	json = open(name, O_RDONLY | O_CLOEXEC);
+	n = read(json, text, sizeof(text) - 1);
+	close(json);
+	assert_true(n > 0);
+	text[n] = '\0';
+	at = strstr(text, "\"name\":\"shm\"");
+	assert_non_null(at);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		snprintf(changed, sizeof(changed), "%.*s\"name\":\"%s\"%s", (int)(at - text), text,
+			 bad[i], at + strlen("\"name\":\"shm\""));
+		fake_root_text(&root, file, changed);
+		assert_int_equal(run(&e), -EBADMSG);
+		assert_non_null(strstr(e.text, "load.json"));
+		assert_int_equal(script->nr_stages, 0);
+	}
+}
+
 static void vm_is_gone(void **state)
 {
 	struct fr_error e;
@@ -720,6 +751,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(killed_and_stopped, make, drop),
 		cmocka_unit_test_setup_teardown(cannot_unload, make, drop),
 		cmocka_unit_test_setup_teardown(killed_with_a_raised_limit, make, drop),
+		cmocka_unit_test_setup_teardown(hostile_stage, make, drop),
 		cmocka_unit_test_setup_teardown(vm_is_gone, make, drop),
 		cmocka_unit_test_setup_teardown(vm_has_other_ram, make, drop),
 		cmocka_unit_test_setup_teardown(guests_run_on, make, drop),

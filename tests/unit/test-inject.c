@@ -390,7 +390,7 @@ static void put_kernel_files(void)
 		{HSTATE "surplus_hugepages", "0\n"},
 		{HSTATE "free_hugepages", "0\n"},
 		{HSTATE "resv_hugepages", "0\n"},
-		{"/run/kexec-fastrestart/vm/x", ""},
+		{"/run/x", ""},
 	};
 	struct boot_params bp = {.acpi_rsdp_addr = 0xf5aa0};
 
@@ -464,12 +464,29 @@ static const char *wait_for_all(void)
 	return NULL;
 }
 
+static int count_public(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)path;
+	(void)ftw;
+	return (st->st_mode & 07777) != (type == FTW_D ? 0700 : 0600);
+}
+
+/* What is in /run is for root alone, whatever the umask. */
+static bool is_private(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/run/kexec-fastrestart", root.path);
+	return !nftw(path, count_public, 16, FTW_PHYS);
+}
+
 static const char *check_host(int r, const struct fr_error *e)
 {
 	(void)r;
 	(void)e;
 	wait_for_all();
 	CHECK(!world->replanned, "it makes another plan");
+	CHECK(is_private(), "others can look into /run/kexec-fastrestart");
 	CHECK(!world->pins, "pages stay pinned");
 	CHECK(!world->loaded, "an image stays loaded");
 	CHECK(!world->guest_stopped, "the guest does not run on");
@@ -658,6 +675,7 @@ static const char *check_restore(int r, const struct fr_error *e)
 	CHECK(restored == there, there ? "a file without memory is left" : "memory is lost");
 	CHECK(!there || st.st_size == FILE_PAGES * 4096, "the file is not whole");
 	CHECK(r || (lives && restored && (st.st_mode & 07777) == 0600), "it is not restored");
+	CHECK(is_private(), "others can look into /run/kexec-fastrestart");
 	CHECK(lives == has_contents(STARTED),
 	      lives ? "a VM runs that is not marked" : "a VM is marked that does not run");
 	return NULL;
@@ -665,6 +683,8 @@ static const char *check_restore(int r, const struct fr_error *e)
 
 static const char *settle_restore(int r)
 {
+	static const char *const made[] = {STARTED, "/run/kexec-fastrestart/vm", "/old.qmp", "/pid",
+					   "/run/kexec-fastrestart/old.log"};
 	char path[128];
 
 	unlink(kept_ram);
@@ -673,12 +693,9 @@ static const char *settle_restore(int r)
 	kept_ram[strlen(kept_ram)] = '/';
 	set_state("old", "kept\n");
 	set_state("raw", "kept\n");
-	for (const char *const *name =
-		     (const char *const[]){STARTED, "/old.qmp", "/pid",
-					   "/run/kexec-fastrestart/old.log", NULL};
-	     *name; name++) {
-		snprintf(path, sizeof(path), "%s%s", root.path, *name);
-		unlink(path);
+	for (size_t i = 0; i < sizeof(made) / sizeof(*made); i++) {
+		snprintf(path, sizeof(path), "%s%s", root.path, made[i]);
+		remove(path);
 	}
 	return settle_host(r);
 }
@@ -803,6 +820,7 @@ static int be_vmm(void)
 /* Every @step-th failure, on a host of its own. */
 static void work(long first, long step, const char *only, atomic_bool *failed)
 {
+	umask(0);
 	make();
 	warm_up();
 	for (size_t i = 0; i < NR_SCENARIOS; i++) {

@@ -16,6 +16,18 @@ case $FR_STAGE in
 	jump
 	;;
 2)
+	# only who has CAP_SYS_ADMIN sees or gets anything, even where files are open to all
+	echo 'user:x:1000:1000::/:/bin/sh' >>/etc/passwd
+	as_user() { su user -c "$1" 2>/dev/null; }
+	must as_user true
+	chmod 666 /dev/fastrestart
+	chmod 444 /sys/kernel/fastrestart/descriptor
+	! as_user 'cat /sys/kernel/fastrestart/regions/huge/state' || fail "others see a region"
+	! as_user 'head -c 8 /sys/kernel/fastrestart/descriptor' || fail "others read the descriptor"
+	! as_user ': <>/dev/fastrestart' || fail "others open /dev/fastrestart"
+	must_fail 8 as_user "LD_LIBRARY_PATH=$LD_LIBRARY_PATH $(command -v kexec-fastrestart) restore --all"
+	must : <>/dev/fastrestart
+	still_kept "not by others" huge
 	must_fail 7 kexec-fastrestart restore nosuch
 	# the mounts are missing: the paths lie in the initramfs
 	must_fail 3 kexec-fastrestart restore huge
