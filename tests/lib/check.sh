@@ -129,6 +129,19 @@ cmd_check_debug() {
 	exit 0
 }
 
+# So many hops in a row, with a guest, while memory is written, compacted and reclaimed.
+cmd_soak() {
+	local hops=${1:-5}
+	[[ $hops =~ ^[1-9][0-9]*$ ]] || die "how many hops? tests/run soak [N]"
+	vm_prepare
+	l1_run --narrate --guest --kernel patched --next patched --limit $((120 + 60 * hops)) \
+		--append "fr.hops=$hops fr.load" --add "$FR_TOOL" \
+		--add "$(locked images static_program "$FR_TESTS/vm/tools/pattern.c")=bin/pattern" \
+		"$FR_TESTS/vm/scripts/five-hops.sh" || return 1
+	guest_lived g0 || return 1
+	echo "soak: $hops hops; the guest counted from 1 to $(guest_last g0) without a gap"
+}
+
 cmd_check() {
 	trap summary EXIT
 	cmd_build

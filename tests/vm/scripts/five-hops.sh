@@ -1,16 +1,40 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Five hops in a row.  After each one the digests are right, and once all is restored
-# the RAM and the limits that derive from it are those of the cold boot.
+# Five hops in a row, or as many as fr.hops= says.  After each one the digests are right, and
+# once all is restored the RAM and the limits that derive from it are those of the cold boot.
+#
+# With fr.load, memory is written, compacted and reclaimed all the time: before load, while exec
+# prepares, and while the next kernel restores.  With a guest (--guest) that goes on, too.
+hops=$(arg hops)
+hops=${hops:-5}
+kept_mib=450 hugepages=200 vms=''
+[ ! -e /payload/guest ] || kept_mib=546 hugepages=260 vms='--vm g0=/run/g0.qmp'
+
+memory_load() {
+	mkdir -p /mnt/load
+	must mount -t tmpfs -o size=10% none /mnt/load
+	while :; do
+		nice -n 19 pattern fill /mnt/load/junk "$FR_STAGE" $((48 << 20))
+		rm /mnt/load/junk
+	done &
+	while :; do
+		echo 1 >/proc/sys/vm/compact_memory
+		nice -n 19 cat /usr/lib/x86_64-linux-gnu/*.so* >/dev/null 2>&1
+		echo 3 >/proc/sys/vm/drop_caches
+		usleep 200000
+	done &
+}
 
 if [ "$FR_STAGE" = 1 ]; then
-	memory_mounts 200
+	memory_mounts "$hugepages"
 	must pattern fill /mnt/huge/data "$FR_NONCE" $((300 << 20))
 	must pattern fill /mnt/tmpfs/data "$FR_NONCE" $((150 << 20))
 	system_ram >/mnt/tmpfs/ram
 	limits >/mnt/tmpfs/limits
 	tables >/mnt/tmpfs/tables
 	mem_total >/mnt/tmpfs/total
+	[ -z "$vms" ] || guest_boots g0 /mnt/huge/g0 96
 	echo 0 >/proc/sys/vm/nr_hugepages
+	! grep -q fr.load /proc/cmdline || memory_load
 else
 	must_equal hop "$(status hop)" $((FR_STAGE - 1))
 	# the initramfs has the initrd's own pages
@@ -20,6 +44,7 @@ else
 	say "freed of the initrd: $freed kB"
 	[ "$freed" -lt 500 ] || fail "the initramfs was copied"
 	memory_mounts 0
+	! grep -q fr.load /proc/cmdline || memory_load
 	# of a section that has kept memory, only that is missing
 	before=$(mem_total)
 	must kexec-fastrestart restore --all
@@ -36,12 +61,17 @@ else
 	say "MemTotal $(mem_total) kB, after the cold boot $(cat /mnt/tmpfs/total) kB"
 	must_be_near MemTotal "$(mem_total)" "$(cat /mnt/tmpfs/total)" "$percent"
 	must_be_near "MemTotal before the restore, with what was kept" \
-		"$((before + (450 << 10)))" "$(cat /mnt/tmpfs/total)" "$percent"
+		"$((before + (kept_mib << 10)))" "$(cat /mnt/tmpfs/total)" "$percent"
+	[ -z "$vms" ] || guest_counts g0
 fi
-[ "$FR_STAGE" -lt 6 ] || done_ok
+if [ "$FR_STAGE" -gt "$hops" ]; then
+	[ -z "$vms" ] || guest_verified g0
+	done_ok
+fi
+# shellcheck disable=SC2086 # words
 must load_next $((FR_STAGE + 1)) --digest --preserve /mnt/huge/data,name=huge \
 	--preserve /mnt/tmpfs/data,name=shmem --preserve /mnt/tmpfs/ram \
-	--preserve /mnt/tmpfs/limits --preserve /mnt/tmpfs/tables --preserve /mnt/tmpfs/total
+	--preserve /mnt/tmpfs/limits --preserve /mnt/tmpfs/tables --preserve /mnt/tmpfs/total $vms
 # every second time kexec copies the image, as where no huge pages can be had
 [ $((FR_STAGE % 2)) = 1 ] || jump --no-in-place
 jump
