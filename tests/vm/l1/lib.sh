@@ -231,7 +231,8 @@ zones() {
 	awk '/^Node/ { zone = $2 $4 }
 		$1 == "spanned" { spanned = $2 }
 		$1 == "present" { present = $2 }
-		$1 == "start_pfn:" && present { print zone, $2, spanned, present }' /proc/zoneinfo
+		# what was added ends at 2 MiB, also where RAM ends before that
+		$1 == "start_pfn:" && present { print zone, $2, int((spanned + 511) / 512) * 512, present }' /proc/zoneinfo
 }
 
 # Of each zone, the larger watermark.

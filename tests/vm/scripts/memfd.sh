@@ -29,6 +29,14 @@ check_all() {
 	[ "$(meminfo ShmemHugePages)" -ge 16384 ] || fail "tmpfs got no huge pages back"
 }
 
+# A process $! that has file $1 open as its standard input
+hold() {
+	sleep 1000000 <>"$1" &
+	until [ "$(readlink "/proc/$!/fd/0")" = "$1" ]; do
+		:
+	done
+}
+
 case $FR_STAGE in
 1)
 	memory_mounts 30
@@ -44,7 +52,7 @@ case $FR_STAGE in
 	must memfd -seal "$(file_of "$small")" 6 # against growing and shrinking
 	must memfd -seal "$(file_of "$huge")" 5  # against shrinking, and more seals
 	must pattern fill /mnt/tmpfs/gone "$FR_NONCE" $((5 << 20))
-	sleep 1000000 <>/mnt/tmpfs/gone &
+	hold /mnt/tmpfs/gone
 	gone=pid:$!/fd:0
 	rm /mnt/tmpfs/gone
 
@@ -84,7 +92,7 @@ case $FR_STAGE in
 	must kexec-fastrestart restore --all
 	check_all 16
 	# by their names for the time being, and by a descriptor
-	sleep 1000000 <>$unnamed/4K/gone &
+	hold "$unnamed/4K/gone"
 	must load_next 3 --preserve $unnamed/4K/small --preserve $unnamed/2M/huge \
 		--preserve pid:$!/fd:0,name=gone --preserve /mnt/tmpfs/swapped
 	jump
