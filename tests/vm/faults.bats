@@ -30,3 +30,7 @@ load helper
 @test "a restore that fails: still kept, a second try works; release" {
 	vm restore-faults --kernel patched --limit 240
 }
+
+@test "huge pages with an optimised vmemmap: kept, and freed" {
+	vm hvo --kernel patched --limit 240
+}
