@@ -56,7 +56,7 @@ check_make() {
 check_patches() {
 	local log=$FR_CACHE/log/patches status=0
 	note "kernel-patches/check"
-	"$FR_TOP/kernel-patches/check" "$(locked source source_tree)" >"$log" 2>&1 || status=$?
+	"$FR_TOP/kernel-patches/check" "$(locked source source_tree patched)" >"$log" 2>&1 || status=$?
 	grep -v '^ok ' "$log"
 	count_tap "$log" "$status"
 }
