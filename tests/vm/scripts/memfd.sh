@@ -70,7 +70,7 @@ case $FR_STAGE in
 	kill -KILL "${pid%/*}"
 	must_fail 7 kexec-fastrestart exec
 
-	# swap for the most of 200 MiB, and a host that has less than that
+	# swap for the most of 200 MiB and nothing else, and a host that has less than that
 	echo +memory >/sys/fs/cgroup/cgroup.subtree_control
 	mkdir /sys/fs/cgroup/swapped
 	sh -c 'echo 0 >/sys/fs/cgroup/swapped/cgroup.procs; exec pattern fill /mnt/tmpfs/swapped $0 209715200' "$FR_NONCE"
