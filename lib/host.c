@@ -14,6 +14,12 @@
 
 #define KMSG_RECORD_BYTES 8192 /* more than the kernel makes of one */
 
+static int cannot_lock(const char *path, struct fr_error *e)
+{
+	return fr_fail(e, errno == EACCES || errno == EPERM ? FR_FAULT_PERMISSION : FR_FAULT_SYSTEM,
+		       errno, "%s: %s", path, strerror(errno));
+}
+
 int fr_lock(const struct fr_ctx *ctx, bool shared, struct fr_error *e)
 {
 	_cleanup_free_ char *dir = fr_path(ctx, "/run/kexec-fastrestart");
@@ -22,16 +28,11 @@ int fr_lock(const struct fr_ctx *ctx, bool shared, struct fr_error *e)
 
 	if (!dir || !path)
 		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
-	/* where it cannot be made, opening tells whether that matters */
-	if (mkdir(dir, 0700) && errno == ENOMEM)
-		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "cannot create %s: %s", dir,
-			       strerror(ENOMEM));
+	if (mkdir(dir, 0700) && errno != EEXIST)
+		return cannot_lock(dir, e);
 	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return fr_fail(e,
-			       errno == EACCES || errno == EPERM ? FR_FAULT_PERMISSION :
-								   FR_FAULT_SYSTEM,
-			       errno, "%s: %s", path, strerror(errno));
+		return cannot_lock(path, e);
 	r = fr_try_lock(fd, shared ? LOCK_SH : LOCK_EX);
 	if (!r)
 		return fd;
