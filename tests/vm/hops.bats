@@ -37,7 +37,7 @@ load helper
 }
 
 @test "85 % of RAM is kept: not there at boot, but in all sizes; more is refused" {
-	vm most-kept --kernel patched --limit 150
+	vm most-kept --kernel patched --limit 240
 }
 
 @test "a raw range stays through hops, and is not given up for RAM" {

@@ -8,7 +8,7 @@ load helper
 @test "memfds and unlinked files, holes, seals; a file that is swapped out" {
 	# no room for what else could be swapped out
 	truncate -s 190M "$BATS_TEST_TMPDIR/swap"
-	vm memfd --kernel patched --mem 2G --limit 180 \
+	vm memfd --kernel patched --mem 2G --limit 300 \
 		--add "$(locked images static_program "$FR_TESTS/vm/tools/memfd.c")=bin/memfd" \
 		--qemu -drive --qemu "file=$BATS_TEST_TMPDIR/swap,if=none,format=raw,id=d2" \
 		--qemu -device --qemu virtio-blk-pci,drive=d2
@@ -20,7 +20,7 @@ load helper
 	for lib in "$server"/lib/*; do
 		add+=(--add "$lib=lib/$(basename "$lib")")
 	done
-	vm owners --kernel patched --mem 2G --limit 180 "${add[@]}" --add "$server/memcached=bin/memcached" \
+	vm owners --kernel patched --mem 2G --limit 300 "${add[@]}" --add "$server/memcached=bin/memcached" \
 		--add "$(locked images static_program "$FR_TESTS/vm/tools/count.c")=bin/count"
 }
 
@@ -28,6 +28,6 @@ load helper
 	# What this base's own checks (patched-debug) make of 1 GiB pages: reserved at boot, they panic
 	# as hugetlb_folio_init_tail_vmemmap() clears flags that are not there yet; and page_ext_next()
 	# leaves the section's array at its end.
-	vm page-sizes --kernel stock-6.12 --limit 150 \
+	vm page-sizes --kernel stock-6.12 --limit 300 \
 		--append 'hugepagesz=1G hugepages=1 page_table_check=off page_owner=off'
 }
