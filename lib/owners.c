@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "owners.h"
@@ -29,14 +28,6 @@
 static int out_of_memory(struct fr_error *e)
 {
 	return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
 /* ----------------------------------------------------------------------------- finding */
@@ -481,7 +472,7 @@ bool fr_owners_frozen(const struct fr_ctx *ctx, const struct fr_owners *o)
 int fr_owners_freeze(const struct fr_ctx *ctx, const struct fr_owners *o, const pid_t *but,
 		     size_t nr_but, unsigned int timeout_ms, struct fr_error *e)
 {
-	uint64_t end = now_ms() + timeout_ms;
+	uint64_t end = fr_now_ms() + timeout_ms;
 	char dir[PATH_BYTES];
 	int r;
 
@@ -498,7 +489,7 @@ int fr_owners_freeze(const struct fr_ctx *ctx, const struct fr_owners *o, const 
 		struct fr_owners one = {.v = &o->v[i], .nr = 1};
 
 		while (!fr_owners_frozen(ctx, &one)) {
-			if (now_ms() >= end)
+			if (fr_now_ms() >= end)
 				return cannot_freeze(&o->v[i], ETIMEDOUT, e);
 			poll(NULL, 0, LOOK_MS);
 		}
@@ -522,13 +513,13 @@ int fr_owners_drain(const struct fr_ctx *ctx, unsigned int timeout_ms, struct fr
 {
 	_cleanup_free_ char *block = fr_path(ctx, "/sys/block");
 	DIR *dir = block ? opendir(block) : NULL;
-	uint64_t end = now_ms() + timeout_ms;
+	uint64_t end = fr_now_ms() + timeout_ms;
 	struct dirent *d;
 	int r = 0;
 
 	while (dir && !r && (d = readdir(dir))) {
 		while (d->d_name[0] != '.' && is_reading(block, d->d_name)) {
-			if (now_ms() >= end) {
+			if (fr_now_ms() >= end) {
 				r = fr_fail(
 					e, FR_FAULT_REFUSED, ETIMEDOUT,
 					"/sys/block/%s/inflight: it is read from all the time, maybe "

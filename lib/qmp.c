@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "qmp.h"
@@ -26,14 +25,6 @@ struct fr_qmp {
 	char line[FR_QMP_LINE_BYTES];
 };
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 /* Wait for @events until @deadline; -ETIMEDOUT. */
 static int wait_for(int fd, short events, uint64_t deadline)
 {
@@ -42,7 +33,7 @@ static int wait_for(int fd, short events, uint64_t deadline)
 	int r;
 
 	do {
-		now = now_ms();
+		now = fr_now_ms();
 		if (now >= deadline)
 			return -ETIMEDOUT;
 		r = poll(&p, 1, (int)fr_min_u64(deadline - now, 60000u));
@@ -215,7 +206,7 @@ static char *compose(const char *command, uint64_t id, struct json_object *argum
 int fr_qmp_command(struct fr_qmp *q, const char *command, struct json_object *arguments, int fd,
 		   struct json_object **ret, struct fr_error *e)
 {
-	uint64_t deadline = now_ms() + q->timeout_ms, id = ++q->next_id;
+	uint64_t deadline = fr_now_ms() + q->timeout_ms, id = ++q->next_id;
 	_cleanup_free_ char *text = compose(command, id, arguments);
 	struct json_object *reply;
 	int r;
@@ -242,14 +233,14 @@ int fr_qmp_command_with(struct fr_qmp *q, const char *command, struct json_objec
 void fr_qmp_wait(const struct fr_qmp *q, unsigned int ms)
 {
 	if (!q->have)
-		wait_for(q->fd, POLLIN, now_ms() + ms);
+		wait_for(q->fd, POLLIN, fr_now_ms() + ms);
 }
 
 /* {"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 22}, ...}, ...}} */
 static int greet(struct fr_qmp *q, struct fr_error *e)
 {
 	struct json_object *greeting = NULL, *v;
-	int r = receive(q, now_ms() + q->timeout_ms, &greeting, e);
+	int r = receive(q, fr_now_ms() + q->timeout_ms, &greeting, e);
 
 	if (r)
 		return r;

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sys/file.h>
+#include <time.h>
 
 void *fr_array_reserve(void *v, size_t *cap, size_t nr, size_t elem_bytes)
 {
@@ -143,4 +144,12 @@ struct fr_size_text fr_size_text(uint64_t bytes)
 	else
 		snprintf(t.s, sizeof(t.s), "%" PRIu64 " %s", bytes >> (10 * u), units[u]);
 	return t;
+}
+
+uint64_t fr_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }

@@ -97,6 +97,8 @@ int fr_read_file(const char *path, size_t max_bytes, char **ret_data, size_t *re
 
 /* flock() @operation, which must not wait: -EWOULDBLOCK when somebody else has it. */
 int fr_try_lock(int fd, int operation);
+/* CLOCK_MONOTONIC, in milliseconds */
+uint64_t fr_now_ms(void);
 
 /*
  * A number of bytes as the kernel's memparse() takes it: decimal, octal or hex,

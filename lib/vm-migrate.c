@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "util.h"
@@ -50,14 +49,6 @@ int fr_vm_migration_status(struct fr_qmp *qmp, const char *name, char ret[32], s
 	return 0;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 static bool is_passing(const char *status)
 {
 	return !strcmp(status, "setup") || !strcmp(status, "active") || !strcmp(status, "device") ||
@@ -68,7 +59,7 @@ static bool is_passing(const char *status)
 int fr_vm_wait_migration(struct fr_qmp *qmp, const char *name, unsigned int timeout_ms,
 			 char ret_status[32], struct fr_error *e)
 {
-	uint64_t deadline = now_ms() + timeout_ms;
+	uint64_t deadline = fr_now_ms() + timeout_ms;
 	int r;
 
 	for (;;) {
@@ -78,7 +69,7 @@ int fr_vm_wait_migration(struct fr_qmp *qmp, const char *name, unsigned int time
 		/* an incoming one has no status until its first byte is read */
 		if (*ret_status && strcmp(ret_status, "none") && !is_passing(ret_status))
 			return 0;
-		if (now_ms() >= deadline)
+		if (fr_now_ms() >= deadline)
 			return fr_fail(e, FR_FAULT_VM, ETIMEDOUT,
 				       "VM %s: migration still \"%s\" after %u ms", name,
 				       ret_status, timeout_ms);

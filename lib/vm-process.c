@@ -129,20 +129,26 @@ int fr_vm_read_process(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_err
 	return 0;
 }
 
-int fr_vm_check_process(const struct fr_ctx *ctx, const struct fr_vm *vm, struct fr_error *e)
+static int open_fds(const struct fr_ctx *ctx, const struct fr_vm *vm, DIR **ret, struct fr_error *e)
 {
 	_cleanup_free_ char *path = fr_path(ctx, "/proc/%d/fd", (int)vm->pid);
-	char target[256];
-	struct dirent *d;
-	ssize_t n;
-	int r = 0;
-	DIR *dir;
 
 	if (!path)
 		return out_of_memory(e);
-	dir = opendir(path);
-	if (!dir)
-		return gone(vm, "fd", errno, e);
+	*ret = opendir(path);
+	return *ret ? 0 : gone(vm, "fd", errno, e);
+}
+
+int fr_vm_check_process(const struct fr_ctx *ctx, const struct fr_vm *vm, struct fr_error *e)
+{
+	char target[256];
+	struct dirent *d;
+	ssize_t n;
+	DIR *dir;
+	int r = open_fds(ctx, vm, &dir, e);
+
+	if (r)
+		return r;
 	while (!r && (d = readdir(dir))) {
 		n = readlinkat(dirfd(dir), d->d_name, target, sizeof(target) - 1);
 		if (n < 0)
@@ -162,19 +168,16 @@ int fr_vm_find_memfd(const struct fr_ctx *ctx, const struct fr_vm *vm, const cha
 		     uint64_t size, int *ret_fd, struct fr_error *e)
 {
 	static const char memfd[] = "/memfd:memory-backend-memfd";
-	_cleanup_free_ char *path = fr_path(ctx, "/proc/%d/fd", (int)vm->pid);
 	char target[256];
 	struct stat st;
 	struct dirent *d;
 	size_t nr = 0;
 	ssize_t n;
 	DIR *dir;
+	int r = open_fds(ctx, vm, &dir, e);
 
-	if (!path)
-		return out_of_memory(e);
-	dir = opendir(path);
-	if (!dir)
-		return gone(vm, "fd", errno, e);
+	if (r)
+		return r;
 	while ((d = readdir(dir))) {
 		n = readlinkat(dirfd(dir), d->d_name, target, sizeof(target) - 1);
 		if (n < (ssize_t)sizeof(memfd) - 1 || memcmp(target, memfd, sizeof(memfd) - 1) ||

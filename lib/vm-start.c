@@ -13,7 +13,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "util.h"
@@ -36,17 +35,9 @@ struct start {
 	uint64_t deadline;
 };
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 static unsigned int left_ms(const struct start *s)
 {
-	uint64_t now = now_ms();
+	uint64_t now = fr_now_ms();
 
 	return now < s->deadline ? (unsigned int)(s->deadline - now) : 1;
 }
@@ -204,7 +195,7 @@ static int connect_vmm(struct start *s, struct fr_error *e)
 			s->child = -1;
 			return died(s, status, e);
 		}
-		if (now_ms() >= s->deadline)
+		if (fr_now_ms() >= s->deadline)
 			return fr_fail_context(e, "VM %s", vm->name);
 		pause_connecting(s, r);
 	}
@@ -269,7 +260,7 @@ static int explain(struct start *s, int r, struct fr_error *e)
 
 	if (e->fault != FR_FAULT_VM)
 		return r; /* it was not QEMU */
-	for (uint64_t end = now_ms() + 200; s->child > 0 && now_ms() < end; poll(NULL, 0, 5))
+	for (uint64_t end = fr_now_ms() + 200; s->child > 0 && fr_now_ms() < end; poll(NULL, 0, 5))
 		if (waitpid(s->child, &status, WNOHANG) == s->child) {
 			s->child = -1;
 			return died(s, status, e);
@@ -386,7 +377,7 @@ int fr_vm_start(const struct fr_ctx *ctx, const struct fr_vm_restart *restart, s
 			  .restart = restart,
 			  .log_fd = -1,
 			  .watch_fd = -1,
-			  .deadline = now_ms() + restart->timeout_ms};
+			  .deadline = fr_now_ms() + restart->timeout_ms};
 	struct fr_error local = {0};
 	int r;
 
