@@ -86,10 +86,20 @@ static bool parse_iomem_line(char *line, uint64_t *ret_start, uint64_t *ret_end,
  * What a patched kernel has brought into use of hidden memory lies below "Unusable memory",
  * or around it when that is all of it.
  */
-static bool counts_as(const char *found, const char *name)
+static bool is_called(const char *found, const char *name)
 {
 	return !strcmp(found, name) ||
 	       (!strcmp(name, "System RAM") && !strcmp(found, "System RAM (fastrestart)"));
+}
+
+static bool counts_as(const char *found, const char *name)
+{
+	if (name)
+		return is_called(found, name);
+	for (size_t i = 0; i < FR_ARRAY_SIZE(type_names); i++)
+		if (is_called(found, type_names[i].name))
+			return true;
+	return false;
 }
 
 int fr_iomem_parse(const char *text, const char *name, struct fr_ranges *ret, struct fr_error *e)
@@ -570,22 +580,13 @@ int fr_ram_map_gone(const struct fr_ctx *ctx, const struct fr_ram_map *m, struct
 		    struct fr_error *e)
 {
 	_cleanup_(fr_ranges_clear) struct fr_ranges ram = {0}, there = {0}, gone = {0};
-	_cleanup_free_ char *iomem = NULL;
-	int err = read_text(ctx, "/proc/iomem", &iomem, e);
+	int err = fr_iomem_ranges(ctx, NULL, &there, e);
 
-	/* below 1 MiB, kernels make holes of their own */
-	if (!err && fr_ranges_add(&there, 0, 1 << 20))
-		err = no_memory(e);
-	for (size_t i = 0; !err && i < FR_ARRAY_SIZE(type_names); i++) {
-		_cleanup_(fr_ranges_clear) struct fr_ranges one = {0};
-
-		err = fr_iomem_parse(iomem, type_names[i].name, &one, e);
-		for (size_t k = 0; !err && k < one.nr; k++)
-			if (fr_ranges_add(&there, one.v[k].start, one.v[k].end))
-				err = no_memory(e);
-	}
 	if (err)
 		return err;
+	/* below 1 MiB, kernels make holes of their own */
+	if (fr_ranges_add(&there, 0, 1 << 20))
+		return no_memory(e);
 	fr_ranges_normalise(&there);
 	if (fr_ram_map_ranges(m, FR_E820_RAM, &ram) || fr_ranges_subtract(&ram, &there, &gone))
 		return no_memory(e);

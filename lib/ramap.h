@@ -50,8 +50,8 @@ int fr_ram_map_gone(const struct fr_ctx *ctx, const struct fr_ram_map *m, struct
 int fr_ram_map_check(const struct fr_ctx *ctx, const struct fr_ram_map *m,
 		     const struct fr_ranges *system_ram, struct fr_error *e);
 /*
- * The top-level entries of /proc/iomem called @name, "System RAM" and others. Of memory
- * that was kept, what is in use again is System RAM, too.
+ * The top-level entries of /proc/iomem called @name, "System RAM" and others; with NULL, all
+ * that a RAM map can have. Of memory that was kept, what is in use again is System RAM, too.
  */
 int fr_iomem_ranges(const struct fr_ctx *ctx, const char *name, struct fr_ranges *ret,
 		    struct fr_error *e);
