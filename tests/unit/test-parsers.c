@@ -65,6 +65,28 @@ static uint64_t pick_value(uint64_t *seed, const uint8_t *p, size_t bytes, uint6
 	}
 }
 
+/* Two entries of a table change places, or one of them is there twice. */
+static void mutate_entries(uint64_t *seed, uint8_t *p, size_t bytes)
+{
+	const uint8_t *t = p + offsetof(struct fr_wire_header, table) +
+			   test_random_below(seed, FR_NR_TABLES) * sizeof(struct fr_wire_table);
+	uint64_t offset = fr_get_le64(t + offsetof(struct fr_wire_table, offset));
+	uint64_t nr = fr_get_le64(t + offsetof(struct fr_wire_table, nr));
+	uint32_t entry = fr_get_le32(t + offsetof(struct fr_wire_table, entry_bytes));
+	bool twice = test_random_below(seed, 2);
+	uint8_t saved[sizeof(struct fr_wire_region)], *a, *b;
+
+	if (!nr || entry > sizeof(saved) || offset > bytes || nr > bytes ||
+	    nr * entry > bytes - offset)
+		return;
+	a = p + offset + test_random_below(seed, nr) * entry;
+	b = p + offset + test_random_below(seed, nr) * entry;
+	memcpy(saved, a, entry);
+	memmove(a, b, entry);
+	if (!twice)
+		memcpy(b, saved, entry);
+}
+
 static void mutate(uint64_t *seed, uint8_t *p, size_t *bytes)
 {
 	size_t at;
@@ -77,7 +99,9 @@ static void mutate(uint64_t *seed, uint8_t *p, size_t *bytes)
 			fr_put_le64(p + offsetof(struct fr_wire_header, total_bytes), *bytes);
 	}
 	for (uint64_t n = 1 + test_random_below(seed, 3); n; n--) {
-		if (test_random_below(seed, 2)) {
+		if (!test_random_below(seed, 8)) {
+			mutate_entries(seed, p, *bytes);
+		} else if (test_random_below(seed, 2)) {
 			at = pick_field(seed, *bytes, 8);
 			fr_put_le64(p + at, pick_value(seed, p, *bytes, fr_get_le64(p + at)));
 		} else {
