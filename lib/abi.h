@@ -183,7 +183,8 @@ enum fr_kind {
  * @size_bytes:   i_size, or the length of the raw range; the last page of a
  *                tmpfs file may be partial
  * @mode:         permission bits and S_IFREG
- * @uid: @gid:    owner
+ * @uid:          owner
+ * @gid:          group
  * @flags:        FR_REGION_*
  * @seals:        F_SEAL_* of a memfd
  * @digest_alg:   FR_DIGEST_*

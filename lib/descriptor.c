@@ -641,6 +641,8 @@ static int get_layout(const uint8_t *p, struct layout *l, struct fr_error *e)
 
 		if (all_zero(w, sizeof(struct fr_wire_table)))
 			continue;
+		if (!rule->max)
+			return bad(e, "table of %s: is set", rule->name);
 		if (GET32(w, fr_wire_table, reserved))
 			return bad(e, "table of %s: reserved bytes are set", rule->name);
 		if (nr > rule->max)

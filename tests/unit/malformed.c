@@ -92,7 +92,7 @@ CASE(table_overlap,
      fr_put_le64(TABLE(FR_TABLE_REGION, offset), fr_get_le64(TABLE(FR_TABLE_REGION, offset)) - 8))
 CASE(table_out_of_order,
      fr_put_le64(TABLE(FR_TABLE_POISON, offset), fr_get_le64(TABLE(FR_TABLE_REGION, offset))))
-CASE(spare_offset, fr_put_le64(TABLE(FR_TABLE_SPARE, offset), 8))
+CASE(spare_offset, fr_put_le64(TABLE(FR_TABLE_SPARE, offset), *bytes))
 CASE(spare_nr, fr_put_le64(TABLE(FR_TABLE_SPARE, nr), 1))
 CASE(no_ram, memset(table(p, FR_TABLE_RAM), 0, sizeof(struct fr_wire_table)))
 
@@ -230,8 +230,8 @@ const struct malformed malformed[] = {
 	C(table_too_long, "blob data: not aligned"),
 	C(table_overlap, "regions: not aligned"),
 	C(table_out_of_order, "poisoned pages: not aligned"),
-	C(spare_offset, "spare"),
-	C(spare_nr, "spare"),
+	C(spare_offset, "spare: is set"),
+	C(spare_nr, "spare: is set"),
 	C(no_ram, "no RAM map"),
 	C(RAM_nr_max, "RAM map: too many"),
 	C(RAM_entry_bytes, "RAM map: wrong size"),

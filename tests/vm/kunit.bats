@@ -14,6 +14,8 @@ passes() {
 	vm probe --kernel patched --append kunit.enable=1 --limit 60
 	passes fastrestart-parse
 	passes padata_mt
+	# parse_kunit.seed= makes others of them
+	grep -E '# mutations: seed [0-9]+: [0-9]+ of 10000 accepted' "$L1_OUT/console"
 	run grep -E 'not ok [0-9]' "$L1_OUT/console"
 	[ "$status" = 1 ]
 }

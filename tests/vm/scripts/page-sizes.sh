@@ -76,6 +76,15 @@ case $FR_STAGE in
 	# and its reservation, which a file that comes back makes use of
 	mount -t hugetlbfs -o pagesize=2M,size=32M,min_size=16M none /mnt/limited
 	must_count 2048kB 36 20 8 16
+	# also after a restore that failed when a part of it was in use
+	must pattern fill /mnt/limited/other "$FR_NONCE" $((6 << 20))
+	must_count 2048kB 36 17 5 16
+	echo 40M >$cgroup/hugetlb.2MB.max
+	must_fail 1 in_cgroup kexec-fastrestart restore limited
+	still_kept limited
+	echo max >$cgroup/hugetlb.2MB.max
+	rm /mnt/limited/other # as many pages fewer are surplus
+	must_count 2048kB 33 17 8 13
 	must kexec-fastrestart restore limited
 	cat $pages/hugepages-2048kB/*_hugepages | tr '\n' ' '
 
