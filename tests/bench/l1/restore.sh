@@ -23,16 +23,22 @@ else
 	mount -t hugetlbfs -o pagesize=$page none /mnt/kept || fail hugetlbfs
 fi
 
+hugepages=/sys/kernel/mm/hugepages/hugepages-$((page / 1024))kB/nr_hugepages
 pool() {
-	echo "$1" >/sys/kernel/mm/hugepages/hugepages-$((page / 1024))kB/nr_hugepages
-	must_equal "huge pages" "$(cat /sys/kernel/mm/hugepages/hugepages-$((page / 1024))kB/nr_hugepages)" "$1"
+	echo "$1" >$hugepages
+	must_equal "huge pages" "$(cat $hugepages)" "$1"
 }
 
 # The pool is allocated in the order of addresses, untouched; pages are taken from it and freed at
-# the same end.
+# the same end. What it leaves is what the next kernels will boot in, and have struct pages in.
 spread() {
 	of=$((bytes / page))
 	got=0
+	pool $of
+	left=$(sed -n 's/^MemFree: *\([0-9]*\) kB/\1/p' /proc/meminfo)
+	echo $((of + left * 1024 / page - 192)) >$hugepages
+	must fallocate -l $((($(cat $hugepages) - of) * page)) $file
+	rm $file
 	pool $of
 	while [ $of -gt 0 ]; do
 		must fallocate -o $((got * page)) -l $page $file
