@@ -21,10 +21,10 @@
  * e820 entries that the next kernel is given.  Stock kernels are quadratic in them
  * (init_mem_mapping: 500 ranges boot 2 s later than none), and take no more than 128
  * in boot_params.  Kernels with NODES_SHIFT 6 or more, which is every distribution's,
- * take 128 + 3 * 64 in all, and drop the rest.
+ * take 128 + 3 * 64 in all, and drop the rest.  Patched ones have room for 2048 more.
  */
 #define E820_MAX_UNPATCHED 100
-#define E820_MAX_PATCHED   300
+#define E820_MAX_PATCHED   2000
 
 /* What the next kernel needs of clean memory, besides what is handed over. */
 #define STRUCT_PAGE_BYTES 64ull	    /* x86-64, per page */
