@@ -49,15 +49,22 @@
 #define FR_DIGEST_BYTES		16u
 
 /*
- * ELF note in the patched kernel's image (section .notes, so that it is in the
- * payload's PT_NOTE): which descriptor versions the kernel takes.
+ * ELF notes in the patched kernel's image (section .notes, so that they are in the
+ * payload's PT_NOTE): which descriptor versions the kernel takes, and how many
+ * entries its memory map has room for.  Kernels without the latter have room for 320.
  */
 #define FR_NOTE_NAME		"FastRestart"
 #define FR_NOTE_TYPE_VERSIONS	1		/* descriptor: struct fr_note_versions */
+#define FR_NOTE_TYPE_LIMITS	2		/* descriptor: struct fr_note_limits */
 
 struct fr_note_versions {
 	__le32 min_version;
 	__le32 max_version;
+};
+
+/* A later kernel's may be longer. */
+struct fr_note_limits {
+	__le32 e820_entries;
 };
 
 /* Index into fr_wire_header.table; an unused table is all zero. */

@@ -122,16 +122,47 @@ static int lay_out(Elf *elf, size_t nr, const uint8_t *file, const struct extent
 	return 0;
 }
 
+/* A note named FR_NOTE_NAME; types that are not known are for later tools. */
+static int take_note(const GElf_Nhdr *note, const uint8_t *desc, struct fr_image *image,
+		     struct fr_error *e)
+{
+	size_t bytes = 0;
+	bool fits = true;
+
+	switch (note->n_type) {
+	case FR_NOTE_TYPE_VERSIONS:
+		bytes = sizeof(struct fr_note_versions);
+		fits = note->n_descsz == bytes;
+		if (!fits)
+			break;
+		image->min_version = fr_get_le32(desc);
+		image->max_version = fr_get_le32(desc + 4);
+		image->has_note = true;
+		break;
+	case FR_NOTE_TYPE_LIMITS:
+		bytes = sizeof(struct fr_note_limits);
+		fits = note->n_descsz >= bytes;
+		if (fits)
+			image->e820_entries = fr_get_le32(desc);
+		break;
+	}
+	return fits ? 0 :
+		      fr_fail(e, FR_FAULT_IMAGE, ENOEXEC,
+			      "kernel ELF: note " FR_NOTE_NAME " of %u bytes, expected %zu",
+			      note->n_descsz, bytes);
+}
+
 /* FR_NOTE_NAME in the PT_NOTE segments. */
-static int find_note(Elf *elf, size_t nr, struct fr_image *image, struct fr_error *e)
+static int take_notes(Elf *elf, size_t nr, struct fr_image *image, struct fr_error *e)
 {
 	size_t i, budget = MAX_NOTES;
 
-	for (i = 0; i < nr && !image->has_note; i++) {
+	for (i = 0; i < nr; i++) {
 		size_t at = 0, name_at, desc_at;
 		GElf_Nhdr note;
 		GElf_Phdr p;
 		Elf_Data *d;
+		int r;
 
 		if (!gelf_getphdr(elf, (int)i, &p) || p.p_type != PT_NOTE || !p.p_filesz)
 			continue;
@@ -139,23 +170,15 @@ static int find_note(Elf *elf, size_t nr, struct fr_image *image, struct fr_erro
 					 p.p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
 		if (!d)
 			return elf_fail(e, "notes unreadable");
-		while (budget-- && (at = gelf_getnote(d, at, &note, &name_at, &desc_at)) > 0) {
-			const uint8_t *desc = (const uint8_t *)d->d_buf + desc_at;
-
-			if (note.n_type != FR_NOTE_TYPE_VERSIONS ||
-			    note.n_namesz != sizeof(FR_NOTE_NAME) ||
+		while (budget && (at = gelf_getnote(d, at, &note, &name_at, &desc_at)) > 0) {
+			budget--;
+			if (note.n_namesz != sizeof(FR_NOTE_NAME) ||
 			    memcmp((const char *)d->d_buf + name_at, FR_NOTE_NAME,
 				   sizeof(FR_NOTE_NAME)))
 				continue;
-			if (note.n_descsz != sizeof(struct fr_note_versions))
-				return fr_fail(e, FR_FAULT_IMAGE, ENOEXEC,
-					       "kernel ELF: note " FR_NOTE_NAME
-					       " of %u bytes, expected %zu",
-					       note.n_descsz, sizeof(struct fr_note_versions));
-			image->min_version = fr_get_le32(desc);
-			image->max_version = fr_get_le32(desc + 4);
-			image->has_note = true;
-			break;
+			r = take_note(&note, (const uint8_t *)d->d_buf + desc_at, image, e);
+			if (r)
+				return r;
 		}
 	}
 	if (image->has_note && image->min_version > image->max_version)
@@ -235,7 +258,7 @@ static int parse(Elf *elf, const uint8_t *file, size_t size, struct fr_image *im
 	r = find_end(elf, &ehdr, nr, size, ret_elf_bytes, e);
 	if (r < 0)
 		return r;
-	r = find_note(elf, nr, image, e);
+	r = take_notes(elf, nr, image, e);
 	if (r < 0)
 		return r;
 	if (!image->setup_header_bytes) {

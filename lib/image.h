@@ -24,6 +24,7 @@ struct fr_image {
 	char version[256]; /* "6.12.117 (...)" from the header, or linux_banner */
 	bool has_note;
 	uint32_t min_version, max_version;
+	uint32_t e820_entries; /* that it has room for; 0 when its notes do not say */
 	uint32_t xloadflags;
 	char *config; /* contents of IKCONFIG if embedded, else NULL */
 };

@@ -126,6 +126,7 @@ static json_object *image_to_json(const struct fr_image *image)
 	    add_string(o, "version", image->version) || add_bool(o, "has_note", image->has_note) ||
 	    add_u64(o, "min_version", image->min_version) ||
 	    add_u64(o, "max_version", image->max_version) ||
+	    add_u64(o, "e820_entries", image->e820_entries) ||
 	    add_u64(o, "xloadflags", image->xloadflags)) {
 		json_object_put(o);
 		return NULL;
@@ -400,7 +401,7 @@ static bool image_from_json(json_object *root, struct fr_image *image)
 {
 	json_object *o = get(root, "image", json_type_object);
 	_cleanup_free_ char *version = NULL;
-	uint64_t bytes, header_bytes, min_version, max_version, xloadflags;
+	uint64_t bytes, header_bytes, min_version, max_version, e820_entries, xloadflags;
 
 	if (!o || !get_u64(o, "bytes", IMAGE_MAX_BYTES, &bytes) ||
 	    !get_u64(o, "memory_bytes", IMAGE_MAX_BYTES, &image->memory_bytes) ||
@@ -413,6 +414,7 @@ static bool image_from_json(json_object *root, struct fr_image *image)
 	    !get_string(o, "version", &version) || !get_bool(o, "has_note", &image->has_note) ||
 	    !get_u64(o, "min_version", UINT32_MAX, &min_version) ||
 	    !get_u64(o, "max_version", UINT32_MAX, &max_version) ||
+	    !get_u64(o, "e820_entries", UINT32_MAX, &e820_entries) ||
 	    !get_u64(o, "xloadflags", UINT32_MAX, &xloadflags))
 		return false;
 	if (!bytes || image->memory_bytes < bytes || image->entry_offset >= bytes ||
@@ -422,6 +424,7 @@ static bool image_from_json(json_object *root, struct fr_image *image)
 	image->setup_header_bytes = header_bytes;
 	image->min_version = (uint32_t)min_version;
 	image->max_version = (uint32_t)max_version;
+	image->e820_entries = (uint32_t)e820_entries;
 	image->xloadflags = (uint32_t)xloadflags;
 	snprintf(image->version, sizeof(image->version), "%s", version ? version : "");
 	return true;

@@ -93,15 +93,26 @@ static void put_phdrs(uint8_t *elf, size_t note_bytes)
 	memcpy(elf + sizeof(Elf64_Ehdr), p, sizeof(p));
 }
 
-static size_t put_note(uint8_t *p)
+static size_t put_note(uint8_t *p, uint32_t type, uint32_t desc_bytes)
 {
 	fr_put_le32(p, sizeof(FR_NOTE_NAME));
-	fr_put_le32(p + 4, sizeof(struct fr_note_versions));
-	fr_put_le32(p + 8, FR_NOTE_TYPE_VERSIONS);
+	fr_put_le32(p + 4, desc_bytes);
+	fr_put_le32(p + 8, type);
 	memcpy(p + 12, FR_NOTE_NAME, sizeof(FR_NOTE_NAME));
-	fr_put_le32(p + 24, 1);
-	fr_put_le32(p + 28, 3);
-	return 32;
+	return 12 + sizeof(FR_NOTE_NAME) + desc_bytes;
+}
+
+/* Three, one of a type that nobody knows yet. */
+static size_t put_notes(uint8_t *p)
+{
+	size_t n = put_note(p, FR_NOTE_TYPE_VERSIONS, sizeof(struct fr_note_versions));
+
+	fr_put_le32(p + MAKE_NOTE_DESC, 1);
+	fr_put_le32(p + MAKE_NOTE_DESC + 4, 3);
+	n += put_note(p + n, 0xff, 4);
+	n += put_note(p + n, FR_NOTE_TYPE_LIMITS, sizeof(struct fr_note_limits) + 4);
+	fr_put_le32(p + n - 8, MAKE_E820_ENTRIES);
+	return n;
 }
 
 static void put_text(uint8_t *text)
@@ -124,7 +135,7 @@ struct bytes make_elf(void)
 	struct bytes b = {must(calloc(1, ELF_BYTES)), ELF_BYTES};
 
 	put_ehdr(b.v);
-	put_phdrs(b.v, put_note(b.v + MAKE_NOTE));
+	put_phdrs(b.v, put_notes(b.v + MAKE_NOTE));
 	put_text(b.v + OFFSET_TEXT);
 	memset(b.v + OFFSET_PERCPU, 0x5a, PERCPU_BYTES);
 	return b;

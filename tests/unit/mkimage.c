@@ -14,7 +14,7 @@
 #include "make-image.h"
 
 #define NOTE_NAME (MAKE_NOTE + 12)
-#define NOTE_MIN  (MAKE_NOTE + 24)
+#define NOTE_MIN  (MAKE_NOTE + MAKE_NOTE_DESC)
 
 int main(int argc, char **argv)
 {

@@ -36,6 +36,7 @@ static void check_layout(const struct fr_image *image)
 	assert_true(image->has_note);
 	assert_int_equal(image->min_version, 1);
 	assert_int_equal(image->max_version, 3);
+	assert_int_equal(image->e820_entries, MAKE_E820_ENTRIES);
 	assert_string_equal(image->config, "\n" MAKE_CONFIG);
 	assert_memory_equal(image->version, "9.9.9-synthetic (me@here)", 25);
 }
@@ -371,7 +372,12 @@ static void note_short(struct bytes *b)
 
 static void note_backwards(struct bytes *b)
 {
-	fr_put_le32(b->v + MAKE_NOTE + 24, 9);
+	fr_put_le32(b->v + MAKE_NOTE + MAKE_NOTE_DESC, 9);
+}
+
+static void limits_short(struct bytes *b)
+{
+	fr_put_le32(b->v + MAKE_LIMITS + 4, 2);
 }
 
 static void reloc_odd_bytes(struct bytes *b)
@@ -459,6 +465,7 @@ static const struct malformed malformed[] = {
 	{"misaligned link address", misaligned_link, NULL, "multiple of 2 MiB"},
 	{"entry outside", entry_outside, NULL, "entry 0x100"},
 	{"note too short", note_short, NULL, "note FastRestart of 4 bytes"},
+	{"note of limits too short", limits_short, NULL, "note FastRestart of 2 bytes"},
 	{"note backwards", note_backwards, NULL, "versions 9 to 3"},
 	{"relocations: odd size", reloc_odd_bytes, NULL, "relocation table"},
 	{"relocations: no start", reloc_no_start, NULL, "do not start a list"},

@@ -449,6 +449,19 @@ static void test_coarsen(void **state)
 
 	m->image.has_note = true;
 	p = plan(m);
+	assert_in_range(p->e820.nr, 295, 300);
+
+	m->image.e820_entries = 420;
+	p = plan(m);
+	assert_in_range(p->e820.nr, 395, 400);
+
+	/* no more than anybody has */
+	m->image.e820_entries = 1;
+	p = plan(m);
+	assert_in_range(p->e820.nr, 95, 100);
+
+	m->image.e820_entries = UINT32_MAX;
+	p = plan(m);
 	assert_in_range(p->e820.nr, 512, 520);
 	assert_int_equal(p->hidden_bytes, 256 * FR_SECTION_BYTES);
 	free_machine(m);
