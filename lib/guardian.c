@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "guardian.h"
+#include "host.h"
 #include "kernel.h"
 #include "owners.h"
 #include "parallel.h"
@@ -44,7 +45,7 @@ struct fr_guardian {
 
 struct watch { /* in the guardian */
 	struct fr_ctx *ctx;
-	const char *cgroup; /* of its own */
+	const char *cgroup; /* of its own, or NULL */
 	struct fr_vm **vms;
 	size_t nr_vms;
 	char *limit; /* nr_overcommit_hugepages as it was */
@@ -92,13 +93,24 @@ static uint64_t now_s(void)
 	return (uint64_t)ts.tv_sec;
 }
 
-#define CGROUP_ROOT "/sys/fs/cgroup"
-#define CGROUP	    CGROUP_ROOT "/kexec-fastrestart-guardian"
-
-static void join_cgroup(const struct fr_ctx *ctx, const char *cgroup)
+static int guardian_cgroup(const struct fr_ctx *ctx, char **ret_path)
 {
-	_cleanup_free_ char *procs = fr_path(ctx, "%s/cgroup.procs", cgroup);
-	int fd = procs ? open(procs, O_WRONLY | O_CLOEXEC) : -1;
+	_cleanup_free_ char *root = NULL;
+	char *path;
+	int r = fr_cgroup_root(ctx, &root);
+
+	if (!r && asprintf(&path, "%s/kexec-fastrestart-guardian", root) < 0)
+		r = -ENOMEM;
+	if (!r)
+		*ret_path = path;
+	return r;
+}
+
+static void join_cgroup(const char *dir)
+{
+	_cleanup_free_ char *procs = NULL;
+	int fd = asprintf(&procs, "%s/cgroup.procs", dir) < 0 ? -1 :
+								open(procs, O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return;
@@ -109,17 +121,27 @@ static void join_cgroup(const struct fr_ctx *ctx, const char *cgroup)
 /* Out of exec's cgroup, which a service manager may kill as a whole. */
 static void leave_cgroup(const struct watch *w)
 {
-	_cleanup_free_ char *v2 = fr_path(w->ctx, CGROUP_ROOT "/cgroup.controllers");
-
-	if (!v2 || access(v2, F_OK))
+	if (!w->cgroup)
 		return;
 	mkdir(w->cgroup, 0755);
-	join_cgroup(w->ctx, CGROUP);
+	join_cgroup(w->cgroup);
 }
 
 static void remove_cgroup(const char *dir)
 {
-	FR_INSIST(rmdir(dir) ? -errno : 0);
+	if (dir)
+		FR_INSIST(rmdir(dir) ? -errno : 0);
+}
+
+/* A cgroup with a process in it cannot be removed. */
+static void return_from_cgroup(const struct watch *w)
+{
+	_cleanup_free_ char *root = NULL;
+
+	if (!w->cgroup || FR_INSIST(fr_cgroup_root(w->ctx, &root)))
+		return;
+	join_cgroup(root);
+	remove_cgroup(w->cgroup);
 }
 
 static void ignore_signals(void)
@@ -320,9 +342,7 @@ static int be_guardian(struct watch *w, int fd)
 		resume_all(w);
 	restore_limit(w);
 	insist_on_unload(w);
-	/* a cgroup with a process in it cannot be removed */
-	join_cgroup(w->ctx, CGROUP_ROOT);
-	remove_cgroup(w->cgroup);
+	return_from_cgroup(w);
 	return 0;
 }
 
@@ -404,13 +424,16 @@ int fr_guardian_start(const struct fr_ctx *ctx, struct fr_vm **vms, size_t nr_vm
 {
 	struct fr_guardian *g = calloc(1, sizeof(*g));
 	struct watch *w = calloc(1, sizeof(*w));
-	char *cgroup = fr_path(ctx, CGROUP);
+	char *cgroup = NULL;
 	struct fr_ctx own = *ctx;
-	int fds[2], r;
+	int fds[2], r = g && w ? guardian_cgroup(ctx, &cgroup) : -ENOMEM;
 
-	if (!g || !w || !cgroup || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)) {
-		r = fr_fail(e, FR_FAULT_SYSTEM, g && w && cgroup ? errno : ENOMEM,
-			    "guardian: cannot start it");
+	if (r == -ENOTSUP)
+		r = 0;
+	if (!r && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+		r = -errno;
+	if (r) {
+		r = fr_fail(e, FR_FAULT_SYSTEM, -r, "guardian: cannot start it: %s", strerror(-r));
 		free(g);
 		free(w);
 		free(cgroup);

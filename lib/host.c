@@ -44,6 +44,25 @@ int fr_lock(const struct fr_ctx *ctx, bool shared, struct fr_error *e)
 		       "exec still undoes it: try again later");
 }
 
+int fr_cgroup_root(const struct fr_ctx *ctx, char **ret_path)
+{
+	static const char *const places[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+
+	for (size_t i = 0; i < FR_ARRAY_SIZE(places); i++) {
+		_cleanup_free_ char *file = fr_path(ctx, "%s/cgroup.controllers", places[i]);
+		char *path;
+
+		if (file && access(file, F_OK) && errno == ENOENT)
+			continue;
+		path = file ? fr_path(ctx, "%s", places[i]) : NULL;
+		if (!path)
+			return -ENOMEM;
+		*ret_path = path;
+		return 0;
+	}
+	return -ENOTSUP;
+}
+
 int fr_boot_id_read(const struct fr_ctx *ctx, uint8_t ret_id[16], struct fr_error *e)
 {
 	_cleanup_free_ char *path = fr_path(ctx, "/proc/sys/kernel/random/boot_id"), *text = NULL;

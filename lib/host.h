@@ -12,6 +12,12 @@
  */
 int fr_lock(const struct fr_ctx *ctx, bool shared, struct fr_error *e);
 
+/*
+ * Where cgroup v2 is mounted (malloc'ed, with the root in front): alone, or beside those of
+ * version 1; -ENOTSUP when it is not.
+ */
+int fr_cgroup_root(const struct fr_ctx *ctx, char **ret_path);
+
 /* /proc/sys/kernel/random/boot_id, binary */
 int fr_boot_id_read(const struct fr_ctx *ctx, uint8_t ret_id[16], struct fr_error *e);
 /* "0-3,8" of /sys/devices/system/cpu/possible; 1 where there is no such file. */

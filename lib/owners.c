@@ -12,6 +12,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "host.h"
 #include "owners.h"
 #include "parallel.h"
 #include "util.h"
@@ -225,20 +226,6 @@ void fr_owners_clear(struct fr_owners *o)
 
 /* ----------------------------------------------------------------------------- cgroups */
 
-/* Where the unified hierarchy is mounted: alone, or beside those of version 1. */
-static char *cgroup_root(const struct fr_ctx *ctx)
-{
-	static const char *const places[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
-
-	for (size_t i = 0; i < FR_ARRAY_SIZE(places); i++) {
-		_cleanup_free_ char *file = fr_path(ctx, "%s/cgroup.controllers", places[i]);
-
-		if (file && !access(file, F_OK))
-			return fr_path(ctx, "%s", places[i]);
-	}
-	return NULL;
-}
-
 static int read_small(const char *dir, const char *file, char *buf, size_t size)
 {
 	_cleanup_free_ char *path = NULL, *text = NULL;
@@ -269,16 +256,18 @@ static int write_small(const char *dir, const char *file, const char *text)
 static int cgroup_of(const struct fr_ctx *ctx, pid_t pid, char ret[PATH_BYTES])
 {
 	_cleanup_free_ char *path = fr_path(ctx, "/proc/%d/cgroup", (int)pid), *text = NULL;
-	_cleanup_free_ char *root = cgroup_root(ctx);
+	_cleanup_free_ char *root = NULL;
 	char type[64], *line, *slash;
 	int r = path ? fr_read_file(path, 1 << 20, &text, NULL) : -ENOMEM;
 
+	if (!r)
+		r = fr_cgroup_root(ctx, &root);
 	if (r)
 		return r;
 	line = text;
 	while (line && strncmp(line, "0::/", 4))
 		line = (line = strchr(line, '\n')) ? line + 1 : NULL;
-	if (!root || !line)
+	if (!line)
 		return -ENOTSUP;
 	line += 3;
 	line[strcspn(line, "\n")] = '\0';
@@ -300,10 +289,10 @@ static bool is_within(const char *path, const char *dir)
 /* Would freezing @dir freeze somebody who has to go on? */
 static bool holds_others(const struct fr_ctx *ctx, const char *dir, const pid_t *but, size_t nr_but)
 {
-	_cleanup_free_ char *root = cgroup_root(ctx);
+	_cleanup_free_ char *root = NULL;
 	char path[PATH_BYTES];
 
-	if (!root || !strcmp(dir, root))
+	if (fr_cgroup_root(ctx, &root) || !strcmp(dir, root))
 		return true;
 	for (size_t i = 0; i < nr_but + 2; i++) {
 		pid_t pid = i < nr_but ? but[i] : i == nr_but ? getpid() : 1;

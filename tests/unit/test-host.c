@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -41,6 +42,22 @@ static void boot_id(void **state)
 	assert_int_equal(fr_boot_id_read(&ctx, id, &e), 0);
 	assert_memory_equal(id, "\x01\x23\x45\x67\x89\xab\xcd\xef\x00\x11\x22\x33\x44\x55\x66\x77",
 			    16);
+}
+
+static void cgroup_root(void **state)
+{
+	char *found;
+
+	(void)state;
+	assert_int_equal(fr_cgroup_root(&ctx, &found), -ENOTSUP);
+	fake_root_text(&root, "/sys/fs/cgroup/unified/cgroup.controllers", "");
+	assert_int_equal(fr_cgroup_root(&ctx, &found), 0);
+	assert_string_equal(found + strlen(root.path), "/sys/fs/cgroup/unified");
+	free(found);
+	fake_root_text(&root, "/sys/fs/cgroup/cgroup.controllers", "");
+	assert_int_equal(fr_cgroup_root(&ctx, &found), 0);
+	assert_string_equal(found + strlen(root.path), "/sys/fs/cgroup");
+	free(found);
 }
 
 static void tsc(void **state)
@@ -105,6 +122,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(boot_id, make, drop),
+		cmocka_unit_test_setup_teardown(cgroup_root, make, drop),
 		cmocka_unit_test_setup_teardown(tsc, make, drop),
 		cmocka_unit_test(lpj),
 		cmocka_unit_test_setup_teardown(lock, make, drop),
