@@ -18,6 +18,7 @@ static const struct fr_column columns[] = {
 	{"staged_kernel", "  kernel", FR_COL_TEXT},
 	{"staged_regions", "  regions", FR_COL_COUNT},
 	{"staged_vms", "  VMs", FR_COL_COUNT},
+	{"left_behind", "Left by a killed exec: run unload", FR_COL_BOOL},
 };
 
 static int show_status(struct fr_invocation *inv, const struct fr_status *s, bool json)
@@ -41,7 +42,7 @@ static int show_status(struct fr_invocation *inv, const struct fr_status *s, boo
 			 kept ? fr_num(!strcmp(s->kernel_status, "accepted")) : FR_ABSENT,
 			 fr_num(s->staged), s->staged ? fr_text(s->staged_kernel) : FR_ABSENT,
 			 s->staged ? fr_num(s->staged_regions) : FR_ABSENT,
-			 s->staged ? fr_num(s->staged_vms) : FR_ABSENT);
+			 s->staged ? fr_num(s->staged_vms) : FR_ABSENT, fr_num(s->left_behind));
 	return fr_output_end(out, inv->e);
 }
 

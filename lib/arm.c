@@ -9,6 +9,7 @@
 #include "arm.h"
 #include "bootparams.h"
 #include "hugepages.h"
+#include "journal.h"
 #include "trampoline.h"
 #include "util.h"
 
@@ -298,6 +299,10 @@ static int load(const struct fr_ctx *ctx, const struct fr_arm_request *r, struct
 							   a->piece[PIECE_INITRD].phys,
 							   whole_pages(r->initrd_bytes)};
 	}
+	rc = fr_journal_add(ctx, FR_JOURNAL_IMAGE, "");
+	if (rc < 0)
+		return fr_fail(e, FR_FAULT_SYSTEM, -rc, "/run/kexec-fastrestart/journal: %s",
+			       strerror(-rc));
 	rc = fr_guardian_hold(r->guardian, a->huge ? fr_hugepages_fd(a->huge) : -1, e);
 	if (rc < 0)
 		return rc;

@@ -28,12 +28,14 @@
 #include "collect.h"
 #include "guardian.h"
 #include "host.h"
+#include "journal.h"
 #include "kernel.h"
 #include "owners.h"
 #include "parallel.h"
 #include "plan.h"
 #include "poison.h"
 #include "stage.h"
+#include "undo.h"
 #include "util.h"
 #include "vm.h"
 
@@ -76,8 +78,8 @@ struct exec {
 	struct fr_armed *armed;
 	size_t late_bytes;
 
-	struct fr_descriptor sealed; /* header fields; tables are borrowed */
-	bool frozen, still_loaded;
+	struct fr_descriptor sealed;	  /* header fields; tables are borrowed */
+	bool frozen, still_loaded, begun; /* begun: the journal is ours */
 };
 
 static int out_of_memory(struct fr_error *e)
@@ -382,6 +384,23 @@ static int stop_vm(void *data, size_t i, struct fr_error *e)
 	return fr_vm_stop(x->ctx, x->vms[i].vm, e);
 }
 
+/* For the case that nobody is left who knows how they were. */
+static int note_vms(const struct exec *x, struct fr_error *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < x->nr_vms; i++) {
+		_cleanup_free_ char *note = NULL;
+
+		r = fr_vm_note(x->vms[i].vm, &note);
+		if (!r)
+			r = fr_journal_add(x->ctx, FR_JOURNAL_VM, note);
+	}
+	return r ? fr_fail(e, FR_FAULT_SYSTEM, -r, "/run/kexec-fastrestart/journal: %s",
+			   strerror(-r)) :
+		   0;
+}
+
 /* After this no guest writes to a region. */
 static int freeze(struct exec *x, struct fr_error *e)
 {
@@ -649,10 +668,10 @@ static int get_ready(struct exec *x, struct fr_error *e)
 		r = read_stage(x, e);
 	if (!r)
 		r = reach(x, "start", e);
-	/* left by an exec that was killed together with its guardian */
 	if (!r)
-		fr_owners_thaw(x->ctx);
-	if (!r)
+		r = fr_undo_left(x->ctx, e);
+	x->begun = r >= 0;
+	if (r >= 0)
 		r = list_kept_on(x, e);
 	if (!r)
 		r = open_vms(x, e);
@@ -692,7 +711,9 @@ static int hop(struct exec *x, struct fr_error *e)
 		return r;
 	if (!x->o->no_sync)
 		sync();
-	r = fr_guardian_watch(x->guardian, e);
+	r = note_vms(x, e);
+	if (!r)
+		r = fr_guardian_watch(x->guardian, e);
 	if (!r)
 		r = reach(x, "guardian", e);
 	if (!r)
@@ -730,13 +751,15 @@ static bool undo(struct exec *x)
 	bool clean = true;
 
 	if (x->frozen)
-		fr_owners_thaw(x->ctx);
+		clean = !fr_owners_thaw(x->ctx);
 	fr_parallel(x->ctx, x->nr_vms, resume_vm, x, NULL);
 	for (size_t i = 0; i < x->nr_vms; i++)
 		clean &= x->vms[i].bytes != SIZE_MAX;
 	unprepare(x);
 	/* its pages are the guardian's now, which goes on trying */
 	clean &= !x->still_loaded;
+	if (clean && x->begun)
+		FR_INSIST(fr_journal_remove(x->ctx));
 	fr_guardian_end(x->guardian, clean);
 	return clean;
 }

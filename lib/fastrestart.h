@@ -304,6 +304,7 @@ struct fr_status {
 	char handed_error[256];		/* why that cannot be read; "" */
 	enum fr_region_state *states;	/* of handed->regions */
 	bool handed_from_setup_data;	/* by an unpatched kernel: cannot be restored here */
+	bool left_behind;		/* exec was killed, with its guardian: unload undoes it */
 };
 
 int fr_status_read(const struct fr_ctx *ctx, struct fr_status **ret_s, struct fr_error *e);

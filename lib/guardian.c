@@ -14,14 +14,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "guardian.h"
 #include "host.h"
+#include "journal.h"
 #include "kernel.h"
 #include "owners.h"
-#include "parallel.h"
+#include "undo.h"
 #include "util.h"
 
 #define TAKES_OVER_SECONDS 120 /* how long it tries to resume a VM */
@@ -48,52 +48,15 @@ struct watch { /* in the guardian */
 	const char *cgroup; /* of its own, or NULL */
 	struct fr_vm **vms;
 	size_t nr_vms;
-	char *limit; /* nr_overcommit_hugepages as it was */
 	pid_t exec;
 	int patience_ms;
 	int pages_fd; /* the loaded image's, or -1 */
 	bool loaded, frozen;
 };
 
-/*
- * The image's pages go back by themselves, but exec may have been killed while it had
- * the limit raised under which it allocates them (hugepages.h).
- */
-static char *limit_path(const struct fr_ctx *ctx)
-{
-	return fr_path(ctx, "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_overcommit_hugepages");
-}
-
-static void note_limit(struct watch *w)
-{
-	_cleanup_free_ char *path = limit_path(w->ctx);
-
-	if (path && fr_read_file(path, 64, &w->limit, NULL))
-		w->limit = NULL;
-}
-
-static void restore_limit(const struct watch *w)
-{
-	_cleanup_free_ char *path = limit_path(w->ctx);
-	int fd = w->limit && path ? open(path, O_WRONLY | O_CLOEXEC) : -1;
-
-	if (fd < 0)
-		return;
-	fr_write_all(fd, w->limit, strlen(w->limit));
-	close(fd);
-}
-
 /* ------------------------------------------------------------------------ the guardian */
 
-static uint64_t now_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec;
-}
-
-static int guardian_cgroup(const struct fr_ctx *ctx, char **ret_path)
+int fr_guardian_cgroup(const struct fr_ctx *ctx, char **ret_path)
 {
 	_cleanup_free_ char *root = NULL;
 	char *path;
@@ -153,44 +116,17 @@ static void ignore_signals(void)
 		signal(signals[i], SIG_IGN);
 }
 
-/* One that is done is forgotten; its connection is given to whoever wants it. */
-static int resume(void *data, size_t i, struct fr_error *unused)
-{
-	struct watch *w = data;
-	struct fr_error e;
-
-	(void)unused; /* one that cannot be resumed must not keep others from it */
-	if (!w->vms[i])
-		return 0;
-	if (fr_vm_resume(w->ctx, w->vms[i], &e)) {
-		fr_log(w->ctx, FR_LOG_DEBUG, "guardian: %s", e.text);
-		if (e.err != ENOENT && e.err != ECONNREFUSED)
-			return 0;
-	}
-	fr_vm_hang_up(w->vms[i]);
-	w->vms[i] = NULL;
-	return 0;
-}
-
 /* The VMs' connections are exec's: with both ends closed QEMU takes a new client. */
-static void resume_all(struct watch *w)
+static bool resume_all(const struct watch *w)
 {
-	uint64_t end = now_s() + TAKES_OVER_SECONDS;
-	size_t left;
+	size_t left = fr_undo_vms(w->ctx, w->vms, w->nr_vms, TAKES_OVER_SECONDS);
 
-	do {
-		fr_parallel(w->ctx, w->nr_vms, resume, w, NULL);
-		left = 0;
-		for (size_t i = 0; i < w->nr_vms; i++)
-			left += !!w->vms[i];
-		if (left)
-			poll(NULL, 0, 100);
-	} while (left && now_s() < end);
-	for (size_t i = 0; i < w->nr_vms; i++)
+	for (size_t i = 0; left && i < w->nr_vms; i++)
 		if (w->vms[i])
 			fr_log(w->ctx, FR_LOG_WARN,
-			       "guardian: VM %s does not answer: resume it by hand",
+			       "guardian: VM %s does not answer: resume it by hand, or with unload",
 			       fr_vm_name(w->vms[i]));
+	return !left;
 }
 
 /* The guardian may outlive everybody who could read exec's output. */
@@ -323,13 +259,14 @@ static void insist_on_unload(struct watch *w)
 
 static int be_guardian(struct watch *w, int fd)
 {
+	bool undone;
+
 	prctl(PR_SET_NAME, "fr-guardian"); /* not one of killall kexec-fastrestart */
 	leave_terminal(w->ctx);
 	ignore_signals();
 	leave_cgroup(w);
 	for (size_t i = 0; i < w->nr_vms; i++)
 		fr_vm_hang_up(w->vms[i]);
-	note_limit(w);
 	if (FR_INSIST(fr_write_all(fd, "r", 1)))
 		return 1;
 	if (!listen_to_exec(w, fd))
@@ -337,11 +274,13 @@ static int be_guardian(struct watch *w, int fd)
 	if (w->loaded && !fr_kexec_unload(w->ctx))
 		set_pages(w, false, -1);
 	/* a guest may need one of them to run on */
-	fr_owners_thaw(w->ctx);
+	undone = !fr_owners_thaw(w->ctx);
 	if (w->frozen)
-		resume_all(w);
-	restore_limit(w);
+		undone &= resume_all(w);
+	fr_undo_limit(w->ctx);
 	insist_on_unload(w);
+	if (undone)
+		FR_INSIST(fr_journal_remove(w->ctx));
 	return_from_cgroup(w);
 	return 0;
 }
@@ -426,7 +365,7 @@ int fr_guardian_start(const struct fr_ctx *ctx, struct fr_vm **vms, size_t nr_vm
 	struct watch *w = calloc(1, sizeof(*w));
 	char *cgroup = NULL;
 	struct fr_ctx own = *ctx;
-	int fds[2], r = g && w ? guardian_cgroup(ctx, &cgroup) : -ENOMEM;
+	int fds[2], r = g && w ? fr_guardian_cgroup(ctx, &cgroup) : -ENOMEM;
 
 	if (r == -ENOTSUP)
 		r = 0;

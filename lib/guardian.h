@@ -18,6 +18,8 @@
 
 struct fr_guardian;
 
+/* The cgroup of a guardian, whether there is one or not (malloc'ed); -ENOTSUP without cgroup v2. */
+int fr_guardian_cgroup(const struct fr_ctx *ctx, char **ret_path);
 int fr_guardian_start(const struct fr_ctx *ctx, struct fr_vm **vms, size_t nr_vms,
 		      unsigned int patience_ms, struct fr_guardian **ret_guardian,
 		      struct fr_error *e);

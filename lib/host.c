@@ -5,13 +5,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "host.h"
 #include "util.h"
 
+#define LOCK		  "/run/kexec-fastrestart/lock"
 #define KMSG_RECORD_BYTES 8192 /* more than the kernel makes of one */
 
 static int cannot_lock(const char *path, struct fr_error *e)
@@ -23,7 +23,9 @@ static int cannot_lock(const char *path, struct fr_error *e)
 int fr_lock(const struct fr_ctx *ctx, bool shared, struct fr_error *e)
 {
 	_cleanup_free_ char *dir = fr_path(ctx, "/run/kexec-fastrestart");
-	_cleanup_free_ char *path = fr_path(ctx, "/run/kexec-fastrestart/lock");
+	_cleanup_free_ char *path = fr_path(ctx, LOCK);
+	/* of the open file, as flock() makes them, but it can be asked for */
+	struct flock lock = {.l_type = shared ? F_RDLCK : F_WRLCK};
 	int fd, r;
 
 	if (!dir || !path)
@@ -33,15 +35,31 @@ int fr_lock(const struct fr_ctx *ctx, bool shared, struct fr_error *e)
 	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return cannot_lock(path, e);
-	r = fr_try_lock(fd, shared ? LOCK_SH : LOCK_EX);
+	do {
+		r = fcntl(fd, F_OFD_SETLK, &lock) ? -errno : 0;
+	} while (r == -EINTR);
 	if (!r)
 		return fd;
 	close(fd);
-	if (r != -EWOULDBLOCK)
-		return fr_fail(e, FR_FAULT_SYSTEM, -r, "%s: flock: %s", path, strerror(-r));
+	if (r != -EAGAIN && r != -EACCES)
+		return fr_fail(e, FR_FAULT_SYSTEM, -r, "%s: locking it: %s", path, strerror(-r));
 	return fr_fail(e, FR_FAULT_REFUSED, EBUSY,
 		       "another load, exec, restore or release is running, or the guardian of an "
 		       "exec still undoes it: try again later");
+}
+
+int fr_is_locked(const struct fr_ctx *ctx, bool *ret)
+{
+	_cleanup_free_ char *path = fr_path(ctx, LOCK);
+	struct flock lock = {.l_type = F_RDLCK};
+	_cleanup_close_ int fd = path ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+
+	if (fd < 0)
+		return path ? -errno : -ENOMEM;
+	if (fcntl(fd, F_OFD_GETLK, &lock))
+		return -errno;
+	*ret = lock.l_type != F_UNLCK;
+	return 0;
 }
 
 int fr_cgroup_root(const struct fr_ctx *ctx, char **ret_path)

@@ -11,6 +11,8 @@
  * inherits it.  Returns the descriptor that holds it; -EBUSY when another has it.
  */
 int fr_lock(const struct fr_ctx *ctx, bool shared, struct fr_error *e);
+/* Has somebody taken it to change something?  This does not take it, and is in nobody's way. */
+int fr_is_locked(const struct fr_ctx *ctx, bool *ret);
 
 /*
  * Where cgroup v2 is mounted (malloc'ed, with the root in front): alone, or beside those of

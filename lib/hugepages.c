@@ -17,6 +17,7 @@
 
 #include "host.h"
 #include "hugepages.h"
+#include "journal.h"
 #include "util.h"
 
 #define HSTATE	      "/sys/kernel/mm/hugepages/hugepages-2048kB/"
@@ -130,6 +131,22 @@ static int restore_limit(const struct limit *l)
 	return r;
 }
 
+/* It is written down first: exec may be killed while it is raised. */
+static int change_limit(const struct fr_ctx *ctx, const struct limit *l, uint64_t v)
+{
+	char note[64];
+	int r;
+
+	snprintf(note, sizeof(note), "%" PRIu64 " %" PRIu64, l->old, v);
+	r = fr_journal_add(ctx, FR_JOURNAL_LIMIT, note);
+	if (r)
+		return r;
+	r = write_limit(l->fd, v);
+	if (r)
+		FR_INSIST(write_limit(l->fd, l->old));
+	return r;
+}
+
 /* Allow @pages more surplus pages than there are. */
 static int raise_limit(const struct fr_ctx *ctx, size_t pages, struct limit *ret,
 		       struct fr_error *e)
@@ -145,11 +162,8 @@ static int raise_limit(const struct fr_ctx *ctx, size_t pages, struct limit *ret
 		r = read_counter(ctx, "nr_overcommit_hugepages", &l.old);
 	if (!r)
 		r = read_counter(ctx, "surplus_hugepages", &surplus);
-	if (!r && l.old < surplus + pages) {
-		r = write_limit(l.fd, surplus + pages);
-		if (r)
-			FR_INSIST(write_limit(l.fd, l.old));
-	}
+	if (!r && l.old < surplus + pages)
+		r = change_limit(ctx, &l, surplus + pages);
 	if (!r) {
 		*ret = l;
 		return 0;

@@ -27,6 +27,7 @@
 #include "poison.h"
 #include "ramap.h"
 #include "stage.h"
+#include "undo.h"
 #include "util.h"
 #include "vm.h"
 
@@ -874,6 +875,8 @@ int fr_load(const struct fr_ctx *ctx, const struct fr_load_options *o, bool dry_
 
 	if (!r && !dry_run)
 		r = lock_fd = fr_lock(ctx, false, e);
+	if (lock_fd >= 0)
+		r = fr_undo_left(ctx, e);
 	if (r >= 0)
 		r = run(&l, dry_run, e);
 
@@ -888,16 +891,19 @@ int fr_load(const struct fr_ctx *ctx, const struct fr_load_options *o, bool dry_
 int fr_unload(const struct fr_ctx *ctx, struct fr_error *e)
 {
 	_cleanup_close_ int lock_fd = fr_lock(ctx, false, e);
-	int r = lock_fd < 0 ? lock_fd : fr_stage_remove(ctx, e);
+	int left, r;
 
-	/* by an exec that was killed together with its guardian */
-	if (lock_fd >= 0)
-		fr_owners_thaw(ctx);
-	/* left by a guardian that was killed, or somebody else's */
-	if (lock_fd >= 0 && fr_check_not_loaded(ctx, NULL) == -EBUSY)
+	if (lock_fd < 0)
+		return lock_fd;
+	left = fr_undo_left(ctx, e);
+	r = fr_stage_remove(ctx, left < 0 ? NULL : e);
+	if (fr_check_not_loaded(ctx, NULL) == -EBUSY)
 		fr_log(ctx, FR_LOG_WARN,
-		       "a kernel is loaded for kexec, which only exec does: kexec -u unloads it");
-	if (r == -ENOENT && lock_fd >= 0)
-		return fr_fail(e, FR_FAULT_NOT_FOUND, ENOENT, "unload: nothing is staged");
+		       "a kernel is loaded for kexec, but not by exec: kexec -u unloads it");
+	if (left < 0)
+		return left;
+	if (r == -ENOENT)
+		return left ? 0 :
+			      fr_fail(e, FR_FAULT_NOT_FOUND, ENOENT, "unload: nothing is staged");
 	return r;
 }

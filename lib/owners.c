@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "host.h"
+#include "journal.h"
 #include "owners.h"
 #include "parallel.h"
 #include "util.h"
@@ -22,7 +23,6 @@
 #define PIDS_MAX   (4u << 20)
 #define LOOK_MS	   1
 #define CHILD	   "kexec-fastrestart-frozen"
-#define JOURNAL	   "/run/kexec-fastrestart/frozen"
 #define FORKS	   100 /* how often processes may fork while they are moved */
 #define PER_THREAD 16  /* processes, so that starting a thread is worth it */
 
@@ -311,18 +311,7 @@ static bool stands_still(const char *dir)
 	       strstr(events, "frozen 1");
 }
 
-/* -------------------------------------------------------------------------- the journal */
-
-/* What is about to be frozen; each entry ends with a NUL. */
-static int write_down(const struct fr_ctx *ctx, const char *dir)
-{
-	_cleanup_free_ char *path = fr_path(ctx, JOURNAL);
-	_cleanup_close_ int fd =
-		path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600) :
-		       -1;
-
-	return fd < 0 ? -errno : fr_write_all(fd, dir, strlen(dir) + 1);
-}
+/* ----------------------------------------------------------------------------- thawing */
 
 static bool is_child(const char *dir)
 {
@@ -352,23 +341,25 @@ static void empty_child(const char *dir)
 	rmdir(dir);
 }
 
-void fr_owners_thaw(const struct fr_ctx *ctx)
+int fr_owners_thaw(const struct fr_ctx *ctx)
 {
-	_cleanup_free_ char *path = fr_path(ctx, JOURNAL), *journal = NULL;
-	size_t bytes = 0;
-	int r;
+	struct fr_journal j;
+	int r = FR_INSIST(fr_journal_read(ctx, &j)), failed = 0;
 
-	if (!path || fr_read_file(path, 64 << 20, &journal, &bytes))
-		return;
-	for (const char *dir = journal; dir < journal + bytes; dir += strlen(dir) + 1) {
-		r = write_small(dir, "cgroup.freeze", "0");
-		if (r && r != -ENOENT && r != -ENODEV)
+	if (r)
+		return r == -ENOENT ? 0 : r;
+	for (const char *dir = NULL; (dir = fr_journal_next(&j, FR_JOURNAL_CGROUP, dir));) {
+		r = FR_INSIST(write_small(dir, "cgroup.freeze", "0"));
+		if (r && r != -ENOENT && r != -ENODEV) {
 			fr_log(ctx, FR_LOG_WARN, "%s/cgroup.freeze: %s: thaw it by hand", dir,
 			       strerror(-r));
+			failed = r;
+		}
 		if (is_child(dir))
 			empty_child(dir);
 	}
-	unlink(path);
+	fr_journal_clear(&j);
+	return failed;
 }
 
 /* ---------------------------------------------------------------------------- freezing */
@@ -418,7 +409,7 @@ static int move_into_child(const struct fr_ctx *ctx, char dir[PATH_BYTES], pid_t
 	if (!is_child(dir) &&
 	    snprintf(dir + n, PATH_BYTES - n, "/%s", CHILD) >= (int)(PATH_BYTES - n))
 		return -ENAMETOOLONG;
-	r = write_down(ctx, dir);
+	r = fr_journal_add(ctx, FR_JOURNAL_CGROUP, dir);
 	if (r)
 		return r;
 	if (mkdir(dir, 0755) && errno != EEXIST)
@@ -436,7 +427,7 @@ static int freeze_one(const struct fr_ctx *ctx, pid_t pid, const pid_t *but, siz
 	if (r || stands_still(dir))
 		return r;
 	r = holds_others(ctx, dir, but, nr_but) ? move_into_child(ctx, dir, pid) :
-						  write_down(ctx, dir);
+						  fr_journal_add(ctx, FR_JOURNAL_CGROUP, dir);
 	return r ? r : write_small(dir, "cgroup.freeze", "1");
 }
 

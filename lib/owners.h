@@ -3,8 +3,8 @@
  * Owners: processes other than the VMs' that map kept files or have them open.  They are
  * frozen (cgroup v2) before frames are compared, and stay so until the jump.
  *
- * What is frozen is written down in /run/kexec-fastrestart/frozen first, so that whoever is
- * left can thaw it: exec, its guardian, or the next unload or exec.
+ * What is frozen is written down in the journal first, so that whoever is left can thaw it:
+ * exec, its guardian, or the next unload, load or exec.
  */
 #ifndef FR_OWNERS_H
 #define FR_OWNERS_H
@@ -49,8 +49,8 @@ bool fr_owners_frozen(const struct fr_ctx *ctx, const struct fr_owners *o);
  * has arrived when each disk was seen without a read under way.
  */
 int fr_owners_drain(const struct fr_ctx *ctx, unsigned int timeout_ms, struct fr_error *e);
-/* Undo all that is written down. */
-void fr_owners_thaw(const struct fr_ctx *ctx);
+/* All that is written down, which it stays. */
+int fr_owners_thaw(const struct fr_ctx *ctx);
 
 /* Does this link of /proc/PID/fd lead to a device that writes to memory by itself? */
 bool fr_is_assigned_device(const char *target);

@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #include "fastrestart.h"
+#include "host.h"
+#include "journal.h"
 #include "stage.h"
 #include "util.h"
 
@@ -230,6 +232,31 @@ static int read_staged(const struct fr_ctx *ctx, struct fr_status *s, struct fr_
 	return 0;
 }
 
+static int has_journal(const struct fr_ctx *ctx, bool *ret)
+{
+	struct fr_journal j;
+	int r = fr_journal_read(ctx, &j);
+
+	if (!r)
+		fr_journal_clear(&j);
+	*ret = !r;
+	return r == -ENOENT ? 0 : r;
+}
+
+/* What an exec that still runs, or its guardian, has written down is theirs; both may just end. */
+static int read_journal(const struct fr_ctx *ctx, struct fr_status *s, struct fr_error *e)
+{
+	bool locked = false;
+	int r = has_journal(ctx, &s->left_behind);
+
+	if (!r && s->left_behind)
+		r = fr_is_locked(ctx, &locked);
+	if (!r || r == -ENOENT)
+		r = has_journal(ctx, &s->left_behind);
+	s->left_behind &= !locked;
+	return r ? read_failed(-r, "/run/kexec-fastrestart", e) : 0;
+}
+
 int fr_status_read(const struct fr_ctx *ctx, struct fr_status **ret_s, struct fr_error *e)
 {
 	struct fr_status *s = calloc(1, sizeof(*s));
@@ -242,6 +269,8 @@ int fr_status_read(const struct fr_ctx *ctx, struct fr_status **ret_s, struct fr
 		r = read_regions(ctx, s, e);
 	if (!r)
 		r = read_staged(ctx, s, e);
+	if (!r)
+		r = read_journal(ctx, s, e);
 	if (r) {
 		fr_status_free(s);
 		return r;

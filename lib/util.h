@@ -84,15 +84,15 @@ int fr_read_file(const char *path, size_t max_bytes, char **ret_data, size_t *re
 
 /*
  * What undoes something must not fail because memory lacks for a moment: @call, 0 or a
- * negative errno, is tried for a second.
+ * negative errno, is tried for a second; and again when a signal came.
  */
-#define FR_INSIST(call)                                      \
-	({                                                   \
-		int tries_ = 50, r_;                         \
-							     \
-		while ((r_ = (call)) == -ENOMEM && tries_--) \
-			poll(NULL, 0, 20);                   \
-		r_;                                          \
+#define FR_INSIST(call)                                                        \
+	({                                                                     \
+		int tries_ = 50, r_;                                           \
+                                                                               \
+		while (((r_ = (call)) == -ENOMEM || r_ == -EINTR) && tries_--) \
+			poll(NULL, 0, 20);                                     \
+		r_;                                                            \
 	})
 
 /* flock() @operation, which must not wait: -EWOULDBLOCK when somebody else has it. */

@@ -366,6 +366,8 @@ int fr_vm_resume(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_error *e)
 		/* an answer came late or broken: begin a new conversation */
 		fr_vm_hang_up(vm);
 		r = fr_qmp_open(vm->qmp_path, vm->timeout_ms, &vm->qmp, e);
+		if (!r && fr_qmp_pid(vm->qmp) != vm->pid)
+			r = fr_fail(e, FR_FAULT_VM, ENOENT, "it is gone, and another has its place");
 		if (!r)
 			r = resume(vm, e);
 	}

@@ -21,7 +21,7 @@ struct fr_vm {
 	char *name;
 	char *qmp_path; /* absolute */
 	struct fr_qmp *qmp;
-	pid_t pid;
+	pid_t pid; /* 0 before it is started */
 	unsigned int timeout_ms;
 
 	struct fr_vm_ram *ram;

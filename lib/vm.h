@@ -25,6 +25,9 @@ int fr_vm_save(const struct fr_ctx *ctx, struct fr_vm *vm, void **ret_state,
 	       size_t *ret_bytes, struct fr_error *e);
 /* Undo prepare, stop and save: the guest runs again as if nothing had happened. */
 int fr_vm_resume(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_error *e);
+/* As it was found, in JSON (malloc'ed); and a VM that only can be resumed, from that. */
+int fr_vm_note(const struct fr_vm *vm, char **ret_json);
+int fr_vm_left(const char *json, struct fr_vm **ret_vm, struct fr_error *e);
 /*
  * After a fork: forget the connection, which is the other process's; a later
  * fr_vm_resume() makes one of its own.

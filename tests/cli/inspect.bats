@@ -122,6 +122,22 @@ json() {
 	check_message 'nothing is staged'
 }
 
+@test "what a killed exec has left: status tells, unload undoes it" {
+	fake_host
+	local huge=$ROOT/sys/kernel/mm/hugepages/hugepages-2048kB
+	mkdir -p "$ROOT/run/kexec-fastrestart" "$huge"
+	printf 'l7 9\0' >"$ROOT/run/kexec-fastrestart/journal"
+	echo 9 >"$huge/nr_overcommit_hugepages"
+	fastrestart status --json
+	[[ $(json .status.left_behind) == true ]]
+	fastrestart unload
+	check_status 0
+	[[ $stderr = *"an exec was killed"* ]]
+	[[ $(<"$huge/nr_overcommit_hugepages") = 7 ]]
+	fastrestart status --json
+	[[ $(json .status.left_behind) == false ]]
+}
+
 @test "after a hop into an unpatched kernel the descriptor is in setup_data" {
 	cat "$FULL" /dev/zero | head -c 100000 > "$BATS_TEST_TMPDIR/area"
 	fake_unpatched "$BATS_TEST_TMPDIR/area"

@@ -195,6 +195,7 @@ static void make_root(struct fixture *f)
 		       "  44000000-b7ffffff : Kernel code\n"
 		       "  b8000000-bfbfffff : Kernel bss\n");
 	fake_root_text(&f->root, OVERCOMMIT, "7\n");
+	fake_root_text(&f->root, "/run/kexec-fastrestart/lock", "");
 	fake_root_text(&f->root, "/sys/kernel/mm/hugepages/hugepages-2048kB/surplus_hugepages",
 		       "2\n");
 	fake_root_text(&f->root, "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "0\n");

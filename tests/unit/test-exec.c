@@ -36,6 +36,7 @@
 #define BOOT_ID	   "01234567-89ab-cdef-0011-223344556677\n"
 #define CLEAN_HUGE (GIB >> 21) /* first huge page that the script gives */
 #define FILE_PFN   (5 * GIB >> 12)
+#define JOURNAL	   "/run/kexec-fastrestart/journal"
 #define OVERCOMMIT "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_overcommit_hugepages"
 
 struct script {
@@ -49,14 +50,15 @@ struct script {
 	size_t nr_pages;
 	char stages[16][16];
 	int nr_stages;
-	const char *signal_at, *grow_at;
-	bool guest_stopped, guest_was_stopped, kill_at_huge;
+	const char *signal_at, *grow_at, *kill_guardian_at;
+	bool guest_stopped, guest_was_stopped, kill_at_huge, both, left_at_jump;
 	int signal;
 	uint64_t hop, poison_pfn;
 	size_t decoded_pages, nr_poison;
 };
 
 static struct fake_root root;
+static struct fr_ctx ctx; /* below, with what it calls */
 static struct script *script; /* shared with the guardian */
 static char path[64];
 static int fd;
@@ -93,6 +95,35 @@ static bool is_mapped(const void *addr)
 	return entry >> 63;
 }
 
+/* The guardian of this process, if there is one, is dead after this. */
+static void kill_guardian(void)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *d;
+	siginfo_t info;
+
+	assert_non_null(dir);
+	while ((d = readdir(dir))) {
+		char name[300], text[128] = "", comm[32];
+		pid_t pid, parent;
+		ssize_t n;
+		int stat;
+
+		snprintf(name, sizeof(name), "/proc/%s/stat", d->d_name);
+		stat = open(name, O_RDONLY | O_CLOEXEC);
+		if (stat < 0)
+			continue;
+		n = read(stat, text, sizeof(text) - 1);
+		close(stat);
+		if (n <= 0 || sscanf(text, "%d (%31[^)]) %*c %d", &pid, comm, &parent) != 3 ||
+		    parent != getpid() || strcmp(comm, "fr-guardian") != 0)
+			continue;
+		kill(pid, SIGKILL);
+		waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
+	}
+	closedir(dir);
+}
+
 static int fake_frames(void *data, const void *addr, size_t page_bytes, size_t nr, uint64_t *pfns)
 {
 	struct script *s = data;
@@ -107,6 +138,8 @@ static int fake_frames(void *data, const void *addr, size_t page_bytes, size_t n
 			pfns[i] = is_mapped(page) ? FILE_PFN + i : FR_PFN_NONE;
 			continue;
 		}
+		if (s->kill_at_huge && s->both)
+			kill_guardian();
 		if (s->kill_at_huge)
 			raise(SIGKILL);
 		if (!fr_get_le64(tag))
@@ -153,12 +186,14 @@ static int fake_kexec_load(void *data, uint64_t entry, unsigned long nr,
 		s->unloads++;
 		s->held_at_unload = holds_memfd(s);
 		s->loaded = false;
+		fake_root_text(&root, "/sys/kernel/kexec_loaded", "0\n");
 		return 0;
 	}
 	if (s->load_error)
 		return s->load_error;
 	s->loads++;
 	s->loaded = true;
+	fake_root_text(&root, "/sys/kernel/kexec_loaded", "1\n");
 	return 0;
 }
 
@@ -191,12 +226,29 @@ static int fake_reboot(void *data)
 	return s->reboot_error;
 }
 
+static bool left_behind(void)
+{
+	struct fr_status *s;
+	struct fr_error e;
+	bool left;
+
+	if (fr_status_read(&ctx, &s, &e))
+		fail_msg("%s", e.text);
+	left = s->left_behind;
+	fr_status_free(s);
+	return left;
+}
+
 static void on_stage(void *data, const char *name)
 {
 	struct script *s = data;
 
 	snprintf(s->stages[s->nr_stages++], sizeof(s->stages[0]), "%s", name);
 	s->guest_was_stopped |= s->guest_stopped;
+	if (!strcmp(name, "jump"))
+		s->left_at_jump = left_behind();
+	if (s->kill_guardian_at && !strcmp(s->kill_guardian_at, name))
+		kill_guardian();
 	if (s->signal_at && !strcmp(s->signal_at, name))
 		raise(s->signal);
 	if (s->grow_at && !strcmp(s->grow_at, name))
@@ -297,6 +349,14 @@ static int drop(void **state)
 	return 0;
 }
 
+static bool exists(const char *name)
+{
+	char file[128];
+
+	snprintf(file, sizeof(file), "%s%s", root.path, name);
+	return !access(file, F_OK);
+}
+
 static int count_fds(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
@@ -335,6 +395,7 @@ static void all_the_way(void **state)
 		fail_msg("%s", e.text);
 	assert_int_equal(script->reboots, 1);
 	assert_true(script->pinned_at_reboot);
+	assert_false(script->left_at_jump); /* it is still being used */
 	assert_int_equal(script->hop, 7);
 	assert_int_equal(script->decoded_pages, 4);
 	assert_int_equal(script->nr_stages, sizeof(stages) / sizeof(*stages));
@@ -550,6 +611,7 @@ static void killed_and_stopped(void **state)
 		assert_int_equal(script->held_at_unload, script->loads);
 		assert_int_equal(script->reboots, 0);
 		assert_string_equal(fake_root_line(&root, OVERCOMMIT), "7");
+		assert_false(exists(JOURNAL));
 	}
 }
 
@@ -587,6 +649,17 @@ static void killed_with_a_raised_limit(void **state)
 	assert_int_equal(script->loads, 0);
 	assert_string_equal(fake_root_line(&root, OVERCOMMIT), "7");
 }
+
+/* What a QEMU says that saves its state. */
+static const struct fake_answer saves[] = {
+	{"\"query-migrate\"", "\"return\": {\"status\": \"completed\"}"},
+	{NULL, NULL},
+};
+static const struct fake_answer saves_paused[] = {
+	{"\"query-migrate\"", "\"return\": {\"status\": \"completed\"}"},
+	{"query-status", "\"return\": {\"status\": \"paused\"}"},
+	{NULL, NULL},
+};
 
 /* As if load had been given --vm, too. */
 static void stage_vm(const char *name, const char *socket)
@@ -725,14 +798,202 @@ static void owners(void **state)
 	fake_root_text(&root, "/sys/fs/cgroup/own/cgroup.events", "frozen 1\n");
 	fake_root_text(&root, "/sys/fs/cgroup/own/cgroup.freeze", "1");
 	fake_root_text(&root, "/sys/fs/cgroup/left/cgroup.freeze", "1");
-	snprintf(maps, sizeof(maps), "%s/sys/fs/cgroup/left", root.path);
-	fake_root_text(&root, "/run/kexec-fastrestart/frozen", maps);
+	snprintf(maps, sizeof(maps), "c%s/sys/fs/cgroup/left", root.path);
+	fake_root_write(&root, JOURNAL, maps, strlen(maps) + 1);
 	script->nr_stages = 0;
 	script->nr_pages = 0;
 	assert_int_equal(run(&e), -EINVAL);
 	assert_int_equal(script->reboots, 2);
 	assert_string_equal(fake_root_line(&root, "/sys/fs/cgroup/own/cgroup.freeze"), "1");
 	assert_string_equal(fake_root_line(&root, "/sys/fs/cgroup/left/cgroup.freeze"), "0");
+}
+
+static const char *const all_stages[] = {"start",  "opened",  "pinned", "armed",  "guardian",
+					 "freeze", "stopped", "saved",	"sealed", "jump"};
+
+/* "shm" is the RAM of a VM. */
+static void start_vm(struct fake_qemu *q, const struct fake_answer *answers)
+{
+	static const char argv[] = "-m\0001G";
+
+	*q = (struct fake_qemu){.ram_path = path,
+				.saves = true,
+				.answers = answers,
+				.stopped = &script->guest_stopped};
+	fake_qemu_start(q, &root, argv, sizeof(argv));
+	stage_vm("shm", q->socket);
+}
+
+/* Without a guardian exec goes no further: nobody would be left to resume the guests. */
+static void guardian_killed(void **state)
+{
+	struct fake_qemu q;
+	struct fr_error e;
+
+	(void)state;
+	fake_root_text(&root, "/sys/fs/cgroup/cgroup.controllers", "");
+	start_vm(&q, saves);
+	for (size_t i = 1; i < sizeof(all_stages) / sizeof(*all_stages); i++) {
+		script->kill_guardian_at = all_stages[i];
+		script->nr_stages = 0;
+		script->nr_pages = 0;
+		script->guest_was_stopped = false;
+		if (run(&e) != -ECHILD)
+			fail_msg("%s: %s", all_stages[i], e.text);
+		assert_int_equal(script->nr_stages, i + 1);
+		assert_int_equal(script->guest_was_stopped, i >= 6);
+		assert_false(script->guest_stopped);
+		assert_int_equal(script->reboots, 0);
+		assert_false(exists(JOURNAL));
+		assert_false(exists("/sys/fs/cgroup/kexec-fastrestart-guardian"));
+	}
+	/* and with one it would have jumped */
+	script->kill_guardian_at = NULL;
+	script->nr_stages = 0;
+	script->nr_pages = 0;
+	assert_int_equal(run(&e), -EINVAL);
+	assert_int_equal(script->reboots, 1);
+	fake_qemu_stop(&q);
+}
+
+/* Both killed at stage @i: how the host is then. */
+static void kill_both(size_t i, bool was_running)
+{
+	struct fr_exec_options o = {.no_sync = true};
+	int status;
+
+	script->kill_guardian_at = script->signal_at = all_stages[i];
+	script->signal = SIGKILL;
+	script->nr_stages = script->loads = script->unloads = 0;
+	script->nr_pages = 0;
+	script->guest_stopped = !was_running;
+	status = exec_in_child(&o);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	assert_int_equal(script->reboots, 0);
+	assert_int_equal(script->guest_stopped, !was_running || i >= 6);
+	assert_int_equal(script->loaded, i >= 3);
+	assert_int_equal(left_behind(), i >= 3);
+	script->kill_guardian_at = script->signal_at = NULL;
+	script->pins = 0; /* the kernel's part of dying */
+}
+
+static void nothing_is_left(bool was_running)
+{
+	assert_int_equal(script->guest_stopped, !was_running);
+	assert_false(script->loaded);
+	assert_int_equal(script->unloads, script->loads);
+	assert_string_equal(fake_root_line(&root, OVERCOMMIT), "7");
+	assert_false(exists(JOURNAL));
+	assert_false(exists("/sys/fs/cgroup/kexec-fastrestart-guardian"));
+	assert_false(left_behind());
+}
+
+/* Nobody is left who knows what to undo: the journal does, for whoever comes next. */
+static void both_killed(void **state)
+{
+	struct fake_qemu q;
+	struct fr_error e;
+
+	(void)state;
+	fake_root_text(&root, "/sys/fs/cgroup/cgroup.controllers", "");
+	start_vm(&q, saves);
+	for (size_t i = 0; i < sizeof(all_stages) / sizeof(*all_stages); i++) {
+		kill_both(i, true);
+		/* exec itself, as far as its next stage */
+		script->signal_at = "opened";
+		script->signal = SIGTERM;
+		script->nr_stages = 0;
+		if (run(&e) != -EINTR)
+			fail_msg("%s: %s", all_stages[i], e.text);
+		nothing_is_left(true);
+
+		kill_both(i, true);
+		if (fr_unload(&ctx, &e))
+			fail_msg("%s: %s", all_stages[i], e.text);
+		nothing_is_left(true);
+		/* what is staged goes, too; and without that there is nothing to do */
+		assert_int_equal(fr_unload(&ctx, &e), -ENOENT);
+		stage();
+		stage_vm("shm", q.socket);
+	}
+	/* while the limit is raised under which pages are allocated */
+	script->kill_at_huge = script->both = true;
+	exec_in_child(&(struct fr_exec_options){.no_sync = true});
+	assert_string_not_equal(fake_root_line(&root, OVERCOMMIT), "7");
+	assert_true(left_behind());
+	script->loads = script->unloads = 0;
+	assert_int_equal(fr_unload(&ctx, &e), 0);
+	nothing_is_left(true);
+	fake_qemu_stop(&q);
+}
+
+/* A guest that had been paused stays so. */
+static void both_killed_paused(void **state)
+{
+	struct fake_qemu q;
+	struct fr_error e;
+
+	(void)state;
+	start_vm(&q, saves_paused);
+	kill_both(8, false);
+	assert_int_equal(fr_unload(&ctx, &e), 0);
+	nothing_is_left(false);
+	fake_qemu_stop(&q);
+}
+
+static void put_journal(const char *text, size_t bytes)
+{
+	fake_root_write(&root, JOURNAL, text, bytes);
+}
+
+/* What is in the journal is looked at closely; what cannot be undone keeps nothing else from it. */
+static void journal(void **state)
+{
+	static const char damaged[] = "v{\"name\": \"x\"}\0l7 9";
+	struct fake_qemu q;
+	char text[512];
+	struct fr_error e;
+	size_t n;
+
+	(void)state;
+	start_vm(&q, NULL);
+	/* without its end it was not done */
+	put_journal("l7 9", 4);
+	fake_root_text(&root, OVERCOMMIT, "9\n");
+	assert_int_equal(fr_unload(&ctx, &e), 0);
+	assert_string_equal(fake_root_line(&root, OVERCOMMIT), "9");
+	/* a limit that somebody else has set since */
+	put_journal("l7 9", 5);
+	fake_root_text(&root, OVERCOMMIT, "8\n");
+	assert_int_equal(fr_unload(&ctx, &e), 0);
+	assert_string_equal(fake_root_line(&root, OVERCOMMIT), "8");
+	put_journal("l7 9", 5);
+	fake_root_text(&root, OVERCOMMIT, "9\n");
+	assert_int_equal(fr_unload(&ctx, &e), 0);
+	assert_string_equal(fake_root_line(&root, OVERCOMMIT), "7");
+	/* damaged: it stays until somebody has seen to it */
+	put_journal(damaged, sizeof(damaged));
+	fake_root_text(&root, OVERCOMMIT, "9\n");
+	assert_int_equal(fr_unload(&ctx, &e), -EBADMSG);
+	assert_string_equal(fake_root_line(&root, OVERCOMMIT), "7");
+	stage();
+	assert_int_equal(run(&e), -EBADMSG);
+	assert_int_equal(script->nr_stages, 1);
+	assert_true(exists(JOURNAL));
+	/* a VMM that ended, another one that has its socket, and it */
+	for (int i = 0; i < 3; i++) {
+		n = (size_t)snprintf(text, sizeof(text),
+				     "v{\"name\": \"x\", \"qmp\": \"%s%s\", \"pid\": %d, "
+				     "\"running\": true, \"capabilities\": {}, \"parameters\": {}}",
+				     q.socket, i == 0 ? ".gone" : "", (int)getpid() + (i == 1));
+		put_journal(text, n + 1);
+		script->guest_stopped = true;
+		if (fr_unload(&ctx, &e) && e.err != ENOENT)
+			fail_msg("%s", e.text);
+		assert_int_equal(script->guest_stopped, i < 2);
+		assert_false(exists(JOURNAL));
+	}
+	fake_qemu_stop(&q);
 }
 
 int main(void)
@@ -756,6 +1017,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(vm_has_other_ram, make, drop),
 		cmocka_unit_test_setup_teardown(guests_run_on, make, drop),
 		cmocka_unit_test_setup_teardown(owners, make, drop),
+		cmocka_unit_test_setup_teardown(guardian_killed, make, drop),
+		cmocka_unit_test_setup_teardown(both_killed, make, drop),
+		cmocka_unit_test_setup_teardown(both_killed_paused, make, drop),
+		cmocka_unit_test_setup_teardown(journal, make, drop),
 	};
 
 	alarm(300); /* a guardian that does nothing fails a test, and does not hang it */

@@ -100,22 +100,31 @@ static void lpj(void **state)
 
 static void lock(void **state)
 {
+	bool locked = true;
 	struct fr_error e;
 	int fd, other;
 
 	(void)state;
+	assert_int_equal(fr_is_locked(&ctx, &locked), -ENOENT);
 	fake_root_text(&root, "/run/x", "");
 	fd = fr_lock(&ctx, true, &e);
 	other = fr_lock(&ctx, true, &e);
 	assert_true(fd >= 0 && other >= 0);
 	assert_int_equal(fr_lock(&ctx, false, &e), -EBUSY);
 	assert_int_equal(e.fault, FR_FAULT_REFUSED);
+	/* those that are shared change nothing of exec's */
+	assert_int_equal(fr_is_locked(&ctx, &locked), 0);
+	assert_false(locked);
 	close(fd);
 	close(other);
 	fd = fr_lock(&ctx, false, &e);
 	assert_true(fd >= 0);
 	assert_int_equal(fr_lock(&ctx, true, &e), -EBUSY);
+	assert_int_equal(fr_is_locked(&ctx, &locked), 0);
+	assert_true(locked);
 	close(fd);
+	assert_int_equal(fr_is_locked(&ctx, &locked), 0);
+	assert_false(locked);
 }
 
 int main(void)

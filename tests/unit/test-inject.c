@@ -57,6 +57,7 @@
 static struct fake_root root;
 static char dir[64], ram[80], kept_ram[80], kernel[96], initrd[96];
 static struct fake_qemu qemu;
+static pid_t listener; /* on its socket */
 
 /* What the kernel and the guest would hold; shared with children. */
 static struct world {
@@ -153,9 +154,13 @@ static int fake_kexec_load(void *data, uint64_t entry, unsigned long nr,
 	(void)entry;
 	(void)segments;
 	(void)flags;
-	if (!r)
-		world->loaded = nr > 0;
-	return r;
+	if (r)
+		return r;
+	inject_pause();
+	world->loaded = nr > 0;
+	fake_root_text(&root, "/sys/kernel/kexec_loaded", nr ? "1\n" : "0\n");
+	inject_resume();
+	return 0;
 }
 
 /* The descriptor of this moment, less its stamps and boot-time places. */
@@ -384,6 +389,7 @@ static void put_kernel_files(void)
 		{"/sys/devices/system/cpu/possible", "0-3\n"},
 		{"/sys/fs/cgroup/cgroup.controllers", "\n"},
 		{"/sys/fs/cgroup/cgroup.procs", "0\n"},
+		{"/sys/fs/cgroup/own/cgroup.freeze", "0"},
 		{"/dev/fastrestart", ""},
 		{"/dev/kmsg", "Calibrating delay loop (skipped), 5000.00 BogoMIPS (lpj=10000000)"},
 		{HSTATE "nr_overcommit_hugepages", "7\n"},
@@ -442,6 +448,7 @@ static void make(void)
 				  .saves = true,
 				  .stopped = &world->guest_stopped};
 	fake_qemu_start(&qemu, &root, argv, sizeof(argv));
+	listener = getpid();
 }
 
 static void drop(void)
@@ -591,6 +598,53 @@ static const char *settle_unload(int r)
 	if (load(true, CMDLINE, NULL))
 		abort();
 	return settle_host(r);
+}
+
+/* ------------------------------------------------ what exec and its guardian have left */
+
+static void leave_behind(void)
+{
+	char journal[1024], dir_of_guardian[128];
+	size_t n;
+
+	n = (size_t)snprintf(journal, sizeof(journal), "l7 9%ci%cc%s/sys/fs/cgroup/own%c", 0, 0,
+			     root.path, 0);
+	n += (size_t)snprintf(journal + n, sizeof(journal) - n,
+			      "v{\"name\":\"web\",\"qmp\":\"%s\",\"pid\":%d,\"running\":true,"
+			      "\"capabilities\":{},\"parameters\":{}}",
+			      qemu.socket, (int)listener) +
+	     1;
+	fake_root_write(&root, "/run/kexec-fastrestart/journal", journal, n);
+	fake_root_text(&root, HSTATE "nr_overcommit_hugepages", "9\n");
+	fake_root_text(&root, "/sys/fs/cgroup/own/cgroup.freeze", "1");
+	snprintf(dir_of_guardian, sizeof(dir_of_guardian),
+		 "%s/sys/fs/cgroup/kexec-fastrestart-guardian", root.path);
+	mkdir(dir_of_guardian, 0755);
+	fake_root_text(&root, "/sys/kernel/kexec_loaded", "1\n");
+	world->loaded = world->guest_stopped = true;
+}
+
+static int run_unload_left(struct fr_error *e)
+{
+	inject_pause();
+	leave_behind();
+	inject_resume();
+	return fr_unload(&ctx, e);
+}
+
+static const char *check_unload_left(int r, const struct fr_error *e)
+{
+	return r ? NULL : check_host(r, e);
+}
+
+/* What was not undone at the first time is at the second one. */
+static const char *settle_unload_left(int r)
+{
+	int again = r ? fr_unload(&ctx, NULL) : 0;
+
+	CHECK(!again || again == -ENOENT, "it cannot be done any more");
+	CHECK(!world->loaded && !world->guest_stopped, "something is not undone");
+	return settle_unload(0);
 }
 
 /* --------------------------------------------------------------------------------- exec */
@@ -752,6 +806,7 @@ static const struct inject_scenario scenarios[] = {
 	{"exec", run_exec, -EINVAL, check_exec, settle_host, guardian_dies},
 	{"exec --no-in-place", run_exec_copy, -EINVAL, check_exec, settle_host, guardian_dies},
 	{"unload", run_unload, 0, check_host, settle_unload, NULL},
+	{"unload of what is left", run_unload_left, 0, check_unload_left, settle_unload_left, NULL},
 	{"restore", run_restore, 0, check_restore, settle_restore, NULL},
 	{"release", run_release, 0, check_release, settle_restore, NULL},
 };

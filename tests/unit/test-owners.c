@@ -16,13 +16,13 @@
 #include <unistd.h>
 
 #include "fake-root.h"
+#include "journal.h"
 #include "owners.h"
 #include "test.h"
 #include "util.h"
 
-#define CGROUP	"/sys/fs/cgroup"
-#define CHILD	"/kexec-fastrestart-frozen"
-#define JOURNAL "/run/kexec-fastrestart/frozen"
+#define CGROUP "/sys/fs/cgroup"
+#define CHILD  "/kexec-fastrestart-frozen"
 
 static struct fake_root root;
 static struct fr_ctx ctx = {.root = root.path};
@@ -140,7 +140,7 @@ static int make(void **state)
 	close(fd);
 	files[0] = (struct fr_file_id){.dev = makedev(0, 0x1a), .ino = 1ull << 40};
 	files[1] = (struct fr_file_id){.dev = st.st_dev, .ino = st.st_ino};
-	fake_root_text(&root, JOURNAL "-dir", "");
+	fake_root_text(&root, "/run/kexec-fastrestart/lock", "");
 	fake_root_text(&root, CGROUP "/cgroup.controllers", "");
 	fake_root_text(&root, CGROUP "/cgroup.procs", "");
 	for (size_t i = 0; i < FR_ARRAY_SIZE(cgroups); i++)
@@ -214,11 +214,23 @@ static int freeze(struct fr_owners *o, struct fr_error *e)
 	return fr_owners_freeze(&ctx, o, NULL, 0, 200, e);
 }
 
+/* cgroup.freeze of @dir cannot be written any more. */
+static void replace_by_folder(const char *dir)
+{
+	char file[160];
+
+	obeys = false;
+	snprintf(file, sizeof(file), "%s/cgroup.freeze", dir);
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(mkdir(file, 0755), 0);
+}
+
 /* As a whole where that hits nobody else; /shared has this process in it, which stands for exec. */
 static void freezes_and_thaws(void **state)
 {
 	struct fr_owners o;
 	struct fr_error e;
+	char file[128];
 
 	(void)state;
 	maps(10, &files[0]);
@@ -229,11 +241,42 @@ static void freezes_and_thaws(void **state)
 	assert_string_equal(fake_root_line(&root, CGROUP "/shared/cgroup.freeze"), "0");
 	assert_string_equal(fake_root_line(&root, CGROUP "/shared" CHILD "/cgroup.freeze"), "1");
 	assert_string_equal(fake_root_line(&root, CGROUP "/shared" CHILD "/cgroup.procs"), "11");
-	fr_owners_thaw(&ctx);
+	assert_int_equal(fr_owners_thaw(&ctx), 0);
 	assert_string_equal(fake_root_line(&root, CGROUP "/own/cgroup.freeze"), "0");
 	assert_string_equal(fake_root_line(&root, CGROUP "/shared" CHILD "/cgroup.freeze"), "0");
 	assert_string_equal(fake_root_line(&root, CGROUP "/shared/cgroup.procs"), "11");
-	fr_owners_thaw(&ctx); /* there is nothing to do */
+	/* one that has gone meanwhile is no failure, one that cannot be thawed is */
+	assert_int_equal(fr_journal_add(&ctx, FR_JOURNAL_CGROUP, "/nonexistent/gone"), 0);
+	assert_int_equal(fr_owners_thaw(&ctx), 0);
+	snprintf(file, sizeof(file), "%s" CGROUP "/own", root.path);
+	replace_by_folder(file);
+	assert_int_equal(fr_owners_thaw(&ctx), -EISDIR);
+	assert_int_equal(fr_journal_remove(&ctx), 0);
+	assert_int_equal(fr_owners_thaw(&ctx), 0); /* there is nothing to do */
+	fr_owners_clear(&o);
+}
+
+/* Where version 2 is mounted beside version 1. */
+static void hybrid_hierarchy(void **state)
+{
+	struct fr_owners o;
+	struct fr_error e;
+	char from[128], to[128];
+
+	(void)state;
+	obeys = false;
+	usleep(20000);
+	snprintf(from, sizeof(from), "%s" CGROUP, root.path);
+	snprintf(to, sizeof(to), "%s/sys/fs/unified", root.path);
+	assert_int_equal(rename(from, to), 0);
+	assert_int_equal(mkdir(from, 0755), 0);
+	snprintf(from, sizeof(from), "%s" CGROUP "/unified", root.path);
+	assert_int_equal(rename(to, from), 0);
+	maps(10, &files[0]);
+	assert_int_equal(freeze(&o, &e), -ETIMEDOUT); /* nobody obeys there */
+	assert_string_equal(fake_root_line(&root, CGROUP "/unified/own/cgroup.freeze"), "1");
+	assert_int_equal(fr_owners_thaw(&ctx), 0);
+	assert_string_equal(fake_root_line(&root, CGROUP "/unified/own/cgroup.freeze"), "0");
 	fr_owners_clear(&o);
 }
 
@@ -253,6 +296,7 @@ static void those_that_cannot(void **state)
 	fr_owners_clear(&o);
 	fr_owners_thaw(&ctx);
 	assert_string_equal(fake_root_line(&root, CGROUP "/own/cgroup.freeze"), "0");
+	assert_int_equal(fr_journal_remove(&ctx), 0);
 	/* one that is frozen already stays so */
 	overwrite(CGROUP "/own/cgroup.events", "frozen 1\n");
 	assert_int_equal(freeze(&o, &e), 0);
@@ -308,6 +352,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(finds_them, make, drop),
 		cmocka_unit_test_setup_teardown(freezes_and_thaws, make, drop),
+		cmocka_unit_test_setup_teardown(hybrid_hierarchy, make, drop),
 		cmocka_unit_test_setup_teardown(those_that_cannot, make, drop),
 		cmocka_unit_test_setup_teardown(threaded, make, drop),
 		cmocka_unit_test_setup_teardown(reads_are_waited_for, make, drop),
