@@ -267,9 +267,8 @@ static int be_guardian(struct watch *w, int fd)
 	leave_cgroup(w);
 	for (size_t i = 0; i < w->nr_vms; i++)
 		fr_vm_hang_up(w->vms[i]);
-	if (FR_INSIST(fr_write_all(fd, "r", 1)))
-		return 1;
-	if (!listen_to_exec(w, fd))
+	/* exec may have been killed before it could hear that */
+	if (!FR_INSIST(fr_write_all(fd, "r", 1)) && !listen_to_exec(w, fd))
 		return 0;
 	if (w->loaded && !fr_kexec_unload(w->ctx))
 		set_pages(w, false, -1);
