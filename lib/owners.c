@@ -22,6 +22,7 @@
 #define PATH_BYTES 8192 /* of a cgroup */
 #define PIDS_MAX   (4u << 20)
 #define LOOK_MS	   1
+#define ANEW_MS	   100 /* at the latest: a process may have gone to another cgroup */
 #define CHILD	   "kexec-fastrestart-frozen"
 #define FORKS	   100 /* how often processes may fork while they are moved */
 #define PER_THREAD 16  /* processes, so that starting a thread is worth it */
@@ -449,6 +450,26 @@ bool fr_owners_frozen(const struct fr_ctx *ctx, const struct fr_owners *o)
 	return true;
 }
 
+/* Until the cgroup of @pid says that it has changed, or its time is over. */
+static void await_change(const struct fr_ctx *ctx, pid_t pid, uint64_t ms)
+{
+	char dir[PATH_BYTES], text[256] = "";
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = -1;
+	struct pollfd p = {.events = POLLPRI};
+	ssize_t n = 0;
+
+	if (!cgroup_of(ctx, pid, dir) && asprintf(&path, "%s/cgroup.events", dir) >= 0)
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* a change is one since the last read of the open file */
+	if (fd >= 0)
+		n = read(fd, text, sizeof(text) - 1);
+	if (n > 0 && strstr(text, "frozen 1"))
+		return;
+	p.fd = fd; /* one that is not open is waited for to no end */
+	poll(&p, 1, (int)fr_min_u64(ms, ANEW_MS));
+}
+
 int fr_owners_freeze(const struct fr_ctx *ctx, const struct fr_owners *o, const pid_t *but,
 		     size_t nr_but, unsigned int timeout_ms, struct fr_error *e)
 {
@@ -469,9 +490,11 @@ int fr_owners_freeze(const struct fr_ctx *ctx, const struct fr_owners *o, const 
 		struct fr_owners one = {.v = &o->v[i], .nr = 1};
 
 		while (!fr_owners_frozen(ctx, &one)) {
-			if (fr_now_ms() >= end)
+			uint64_t now = fr_now_ms();
+
+			if (now >= end)
 				return cannot_freeze(&o->v[i], ETIMEDOUT, e);
-			poll(NULL, 0, LOOK_MS);
+			await_change(ctx, o->v[i].pid, end - now);
 		}
 	}
 	return 0;
