@@ -168,11 +168,56 @@ jump() {
 	fail "exec came back with status $?"
 }
 
+# Start exec, which stops itself when it reaches stage $1, and wait until it has: $exec, and $guardian
+# if there is one yet.
+exec_held_at() {
+	KEXEC_FASTRESTART_STOP_AT="$1:STOP" kexec-fastrestart exec &
+	exec=$!
+	wait_for 30 grep -q '^State:.*stopped' /proc/$exec/status || fail "exec did not stop at $1"
+	# shellcheck disable=SC2034 # the script's
+	guardian=$(grep -l fr-guardian /proc/[0-9]*/comm 2>/dev/null | cut -d/ -f3)
+}
+
+# Neither exec nor its guardian is there any more.
+exec_gone() { ! cat /proc/[0-9]*/comm 2>/dev/null | grep -Eq '^(kexec-fastr|fr-guardian)'; }
+
+# What exec has to leave as it was, but for guests.
+host_facts() {
+	cat /sys/kernel/kexec_loaded
+	(cd /sys/kernel/mm/hugepages/hugepages-2048kB && grep . nr_hugepages surplus_hugepages nr_overcommit_hugepages)
+	find /sys/fs/cgroup -name 'kexec-fastrestart*' -print -o -name cgroup.freeze -exec grep -H 1 {} +
+	ls /run/kexec-fastrestart/journal 2>/dev/null
+}
+remember_host() { facts=$(host_facts); }
+
+# A process that is no guest, in a cgroup of its own: it has /mnt/tmpfs/kept open, and counts in /run/owner.
+owner_starts() {
+	mkdir /sys/fs/cgroup/owner
+	must dd if=/dev/urandom of=/mnt/tmpfs/kept bs=64k count=16 2>/dev/null
+	# shellcheck disable=SC2016 # that shell's
+	sh -c 'echo 0 >/sys/fs/cgroup/owner/cgroup.procs
+		while :; do n=$((n + 1)); echo $n >/run/owner; usleep 200000; done' 3<>/mnt/tmpfs/kept &
+	wait_for 20 test -s /run/owner || fail "the owner does not count"
+}
+
+host_is_as_before() { [ "$(host_facts)" = "$facts" ]; }
+guest_has_counted() { [ "$(guest_get "$1" count)" -gt "$2" ]; }
+owner_has_counted() { [ "$(cat /run/owner)" -gt "$1" ]; }
+
+# Exec and its guardian are gone, the host is as remember_host saw it, guest g0 and the owner run on: $1 says what
+# has happened.
+unharmed() {
+	exec_gone || fail "$1: exec or its guardian is left behind"
+	count=$(guest_get g0 count) owner=$(cat /run/owner)
+	wait_for 20 host_is_as_before || fail "$1: the host was: $facts; now: $(host_facts)"
+	wait_for 20 guest_has_counted g0 "${count:-0}" || fail "$1: the guest has stopped"
+	wait_for 20 owner_has_counted "${owner:-0}" || fail "$1: the owner has stopped"
+	say "ok: $1"
+}
+
 # The same with a descriptor that was damaged at the last moment: [--reseal ]NAME=VALUE.
 jump_damaged() {
-	KEXEC_FASTRESTART_STOP_AT=sealed:STOP kexec-fastrestart exec &
-	exec=$!
-	wait_for 30 grep -q '^State:.*stopped' /proc/$exec/status || fail "exec did not stop"
+	exec_held_at sealed
 	say "damage: $1"
 	# shellcheck disable=SC2086 # one or two words
 	must edit-descriptor ${1%"${1#--reseal }"} $exec "${1#--reseal }"

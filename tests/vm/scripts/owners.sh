@@ -21,11 +21,11 @@ counted() { count -show /mnt/huge/counted | cut -d' ' -f1; }
 counts_on() { [ "$(counted)" -gt "$before" ]; }
 
 # All run on, nothing is left: $1 says what has happened.
-unharmed() {
+all_unharmed() {
 	before=$(counted)
 	wait_for 20 counts_on || fail "$1: the process does not count"
 	must_equal "$1: values" "$(holds_all)" 50
-	wait_for 20 test ! -e /run/kexec-fastrestart/frozen || fail "$1: the journal is left"
+	wait_for 20 test ! -e /run/kexec-fastrestart/journal || fail "$1: the journal is left"
 	[ ! -e $cgroups/kexec-fastrestart-frozen ] || fail "$1: the cgroup is left"
 	must_equal "$1: freeze" "$(cat $cgroups/counter/cgroup.freeze)" 0
 	must_equal "$1: cgroup of memcached" "$(cat /proc/$memcached/cgroup)" 0::/
@@ -35,7 +35,6 @@ unharmed() {
 loaded() {
 	must load_next 2 --force --digest --preserve /mnt/tmpfs/cache --preserve /mnt/huge/counted "$@"
 }
-stopped() { grep -q '^State:.*stopped' "/proc/$1/status"; }
 
 case $FR_STAGE in
 1)
@@ -61,23 +60,19 @@ case $FR_STAGE in
 
 	for signal in TERM:130 KILL:137; do
 		must_fail "${signal#*:}" env KEXEC_FASTRESTART_STOP_AT="sealed:${signal%:*}" kexec-fastrestart exec
-		unharmed "$signal"
+		all_unharmed "$signal"
 	done
 	kill -KILL $opener
 
 	# what stands still while exec is about to jump, and still does when nobody is left to thaw it
-	KEXEC_FASTRESTART_STOP_AT=sealed:STOP kexec-fastrestart -v exec &
-	exec=$!
-	wait_for 30 stopped $exec || fail "exec did not stop"
+	exec_held_at sealed
 	before=$(counted)
-	guardian=$(grep -l fr-guardian /proc/[0-9]*/comm | cut -d/ -f3)
-	kill -KILL "$guardian" $exec
+	kill -KILL "$guardian" "$exec"
 	must_equal "cgroup of memcached" "$(cat /proc/$memcached/cgroup)" 0::/kexec-fastrestart-frozen
 	sleep 1
 	! counts_on || fail "it counts, though frozen"
 	must kexec-fastrestart unload
-	must kexec -u
-	unharmed "exec and guardian killed, unload"
+	all_unharmed "exec and guardian killed, unload"
 
 	# a server that ends in order keeps what it has
 	kill -USR1 $memcached
