@@ -13,6 +13,12 @@ load helper
 	guest_lived g0
 }
 
+@test "exec is killed at 100 random moments: the guests run on" {
+	vm exec-killed --guest --kernel stock-6.12 --limit 300
+	guest_lived g0
+	sed -n 's/.*FR: \(seed\|stages that were reached\)/# \1/p' "$L1_OUT/out" >&3
+}
+
 @test "refusals: image, sources, guests, names" {
 	# a kernel that takes descriptors of version 9 only
 	perl -0777 -pe 's/(FastRestart\0)(.{8})/$1 . pack("VV", 9, 9)/se or die "no note"' \
