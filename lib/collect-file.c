@@ -359,7 +359,10 @@ static int open_for_writing(struct fr_keep *k, struct fr_error *e)
 	return 0;
 }
 
-/* Neither allocates nor reserves pages. */
+/*
+ * Neither allocates nor reserves pages.  What is sealed against writing is mapped privately:
+ * before 6.7 a shared mapping is refused also when it is for reading, and userfaultfd refuses one always.
+ */
 static int map_file(struct fr_keep *k, struct fr_error *e)
 {
 	uint64_t size = k->region.size_bytes;
@@ -370,7 +373,8 @@ static int map_file(struct fr_keep *k, struct fr_error *e)
 	if (__builtin_add_overflow(size, k->page_bytes - 1, &size))
 		return failed(k, "size", EFBIG, e);
 	k->map_bytes = size & ~(uint64_t)(k->page_bytes - 1);
-	p = mmap(NULL, k->map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, k->fd, 0);
+	p = mmap(NULL, k->map_bytes, k->read_only ? PROT_READ : PROT_READ | PROT_WRITE,
+		 (k->read_only ? MAP_PRIVATE : MAP_SHARED) | MAP_NORESERVE, k->fd, 0);
 	if (p == MAP_FAILED)
 		return failed(k, "cannot map it", errno, e);
 	k->addr = p;
@@ -444,16 +448,6 @@ static int open_path(const struct fr_source *src, struct fr_keep *k, struct stat
 	return 0;
 }
 
-static int check_seals(const struct fr_keep *k, struct fr_error *e)
-{
-	if (!(k->region.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
-		return 0;
-	return fr_fail(e, FR_FAULT_REFUSED, EPERM,
-		       "%s: it is sealed against writing, and pins of its pages need a mapping "
-		       "that can write: keep a copy of it that is not",
-		       k->label);
-}
-
 int fr_keep_open_file(const struct fr_ctx *ctx, const struct fr_source *src, struct fr_keep *k,
 		      struct fr_error *e)
 {
@@ -470,8 +464,7 @@ int fr_keep_open_file(const struct fr_ctx *ctx, const struct fr_source *src, str
 		r = open_for_writing(k, e);
 	if (!r && (src->is_fd || is_unnamed(k->region.path)))
 		r = find_name(k, &st, e);
-	if (!r)
-		r = check_seals(k, e);
+	k->read_only = k->region.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
 	if (!r)
 		r = map_file(k, e);
 	if (!r && k->addr && k->region.kind == FR_KIND_SHMEM)

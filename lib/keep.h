@@ -12,9 +12,10 @@ struct fr_keep {
 	struct fr_region region;
 	char *label;	  /* for messages: the path, or what it was named by */
 	int fd;		  /* -1 for a physical range */
-	char *addr;	  /* shared mapping of the whole file, NULL if empty */
+	char *addr;	  /* mapping of the whole file, NULL if empty */
 	size_t map_bytes; /* a multiple of page_bytes */
 	size_t page_bytes;
+	bool read_only; /* sealed against writing: the mapping is, and is private */
 	int64_t blocks; /* st_blocks before the pages were looked up */
 	const struct fr_kernel_ops *ops;
 	void *ops_data;

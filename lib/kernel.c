@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <limits.h>
 #include <linux/kexec.h>
 #include <linux/reboot.h>
 #include <poll.h>
@@ -149,40 +150,100 @@ static int default_huge_memfd(void *data)
 	return fd < 0 ? -errno : fd;
 }
 
+struct pin {
+	struct io_uring ring;
+	int pipe; /* -1 with a ring */
+};
+
 static int default_pin(void *data, const struct iovec *iov, unsigned int nr, void **ret_pin)
 {
-	struct io_uring *ring = malloc(sizeof(*ring));
+	struct pin *p = malloc(sizeof(*p));
 	int r;
 
 	(void)data;
-	if (!ring)
+	if (!p)
 		return -ENOMEM;
-	r = io_uring_queue_init(1, ring, 0);
+	p->pipe = -1;
+	r = io_uring_queue_init(1, &p->ring, 0);
 	if (r < 0) {
-		free(ring);
+		free(p);
 		return r;
 	}
-	r = io_uring_register_buffers(ring, iov, nr);
+	r = io_uring_register_buffers(&p->ring, iov, nr);
 	if (r < 0) {
-		io_uring_queue_exit(ring);
-		free(ring);
+		io_uring_queue_exit(&p->ring);
+		free(p);
 		return r;
 	}
-	*ret_pin = ring;
+	*ret_pin = p;
+	return 0;
+}
+
+/* Each page takes a slot of the pipe, which never has to wait for a reader then. */
+static int fill_pipe(int fd, const struct iovec *iov, unsigned int nr)
+{
+	size_t bytes;
+	ssize_t n;
+
+	if (fcntl(fd, F_SETPIPE_SZ, (int)(nr * FR_PAGE_BYTES)) < 0)
+		return -errno;
+	for (unsigned int done = 0, most; done < nr; done += most) {
+		most = nr - done < IOV_MAX ? nr - done : IOV_MAX;
+		bytes = 0;
+		for (unsigned int i = 0; i < most; i++)
+			bytes += iov[done + i].iov_len;
+		do {
+			n = vmsplice(fd, iov + done, most, SPLICE_F_NONBLOCK);
+		} while (n < 0 && errno == EINTR);
+		if (n < 0)
+			return -errno;
+		if ((size_t)n != bytes)
+			return -EFAULT;
+	}
+	return 0;
+}
+
+static int default_pin_read_only(void *data, const struct iovec *iov, unsigned int nr,
+				 void **ret_pin)
+{
+	struct pin *p = malloc(sizeof(*p));
+	int ends[2], r;
+
+	(void)data;
+	if (!p)
+		return -ENOMEM;
+	r = pipe2(ends, O_CLOEXEC) ? -errno : 0;
+	if (r) {
+		free(p);
+		return r;
+	}
+	r = fill_pipe(ends[1], iov, nr);
+	close(ends[1]);
+	if (r) {
+		close(ends[0]);
+		free(p);
+		return r;
+	}
+	p->pipe = ends[0];
+	*ret_pin = p;
 	return 0;
 }
 
 static void default_unpin(void *data, void *pin)
 {
-	struct io_uring *ring = pin;
+	struct pin *p = pin;
 
 	(void)data;
-	if (!ring)
+	if (!p)
 		return;
-	/* Closing the ring alone would drop the pins later, from a work queue. */
-	io_uring_unregister_buffers(ring);
-	io_uring_queue_exit(ring);
-	free(ring);
+	if (p->pipe >= 0) {
+		close(p->pipe);
+	} else {
+		/* Closing the ring alone would drop the pins later, from a work queue. */
+		io_uring_unregister_buffers(&p->ring);
+		io_uring_queue_exit(&p->ring);
+	}
+	free(p);
 }
 
 const struct fr_kernel_ops fr_kernel_ops_default = {
@@ -192,6 +253,7 @@ const struct fr_kernel_ops fr_kernel_ops_default = {
 	.frames = default_frames,
 	.huge_memfd = default_huge_memfd,
 	.pin = default_pin,
+	.pin_read_only = default_pin_read_only,
 	.unpin = default_unpin,
 };
 

@@ -41,7 +41,12 @@ struct fr_kernel_ops {
 	 * unpin: an io_uring with fixed buffers.  Faults holes in.
 	 */
 	int (*pin)(void *data, const struct iovec *iov, unsigned int nr, void **ret_pin);
-	void (*unpin)(void *data, void *pin);
+	/*
+	 * The same for pages that may not be written to, one for each range, which is to
+	 * begin in it and to be 4 KiB long: a pipe refers to them.
+	 */
+	int (*pin_read_only)(void *data, const struct iovec *iov, unsigned int nr, void **ret_pin);
+	void (*unpin)(void *data, void *pin); /* of either */
 };
 
 #define FR_PFN_NONE UINT64_MAX

@@ -5,6 +5,10 @@
  * Compaction and offlining move pages of a file even when they are locked; pages
  * that io_uring holds as fixed buffers (FOLL_LONGTERM) stay.  Only pages that are
  * there are pinned, run by run, because pinning fills holes.
+ *
+ * Fixed buffers are always pinned for writing.  Pages of a memfd that is sealed against that are
+ * referred to by a pipe instead, one by one: migration gives up on a page with a reference more
+ * than it knows of.
  */
 #include "config.h"
 
@@ -65,7 +69,7 @@ bool fr_keep_file(const struct fr_keep *k, uint64_t *ret_dev, uint64_t *ret_ino)
 
 static int pin_failed(const struct fr_keep *k, int err, struct fr_error *e)
 {
-	if (err == EPERM || err == ENOSYS)
+	if (!k->read_only && (err == EPERM || err == ENOSYS))
 		return fr_fail(e, FR_FAULT_PERMISSION, err,
 			       "io_uring is disabled, and pins need it: set the sysctl "
 			       "kernel.io_uring_disabled to 0");
@@ -82,7 +86,8 @@ static int add_pin(const struct fr_ctx *ctx, struct fr_keep *k, const struct iov
 	if (!v)
 		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
 	k->pins = v;
-	r = fr_ops(ctx)->pin(ctx->ops_data, iov, nr, &v[k->nr_pins]);
+	r = k->read_only ? fr_ops(ctx)->pin_read_only(ctx->ops_data, iov, nr, &v[k->nr_pins]) :
+			   fr_ops(ctx)->pin(ctx->ops_data, iov, nr, &v[k->nr_pins]);
 	if (r)
 		return pin_failed(k, -r, e);
 	k->nr_pins++;
@@ -104,14 +109,15 @@ static int pin_runs(const struct fr_ctx *ctx, struct fr_keep *k, struct iovec *i
 		    struct fr_error *e)
 {
 	const struct fr_extents *x = &k->region.extents;
-	uint64_t at, end, bytes;
+	uint64_t most = k->read_only ? k->page_bytes : IOVEC_BYTES, at, end, bytes;
 	unsigned int nr = 0;
 	int r;
 
 	for (size_t i = 0; i < x->nr;) {
 		for (at = next_run(x, &i, &end); at < end; at += bytes) {
-			bytes = fr_min_u64(end - at, IOVEC_BYTES);
-			iov[nr++] = (struct iovec){.iov_base = k->addr + at, .iov_len = bytes};
+			bytes = fr_min_u64(end - at, most);
+			iov[nr++] = (struct iovec){.iov_base = k->addr + at,
+						   .iov_len = k->read_only ? FR_PAGE_BYTES : bytes};
 			if (nr < IOVECS_PER_PIN)
 				continue;
 			r = add_pin(ctx, k, iov, nr, e);

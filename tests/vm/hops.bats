@@ -11,13 +11,15 @@ load helper
 }
 
 @test "first hop from stock 6.12: guests on hugetlbfs and tmpfs go on" {
-	vm first-hop --guest --kernel stock-6.12 --limit 240
+	vm first-hop --guest --kernel stock-6.12 --limit 240 \
+		--add "$(locked images static_program "$FR_TESTS/vm/tools/memfd.c")=bin/memfd"
 	guest_lived g0
 	guest_lived g1
 }
 
 @test "first hop from stock 6.1: guests on hugetlbfs and tmpfs go on" {
-	vm first-hop --guest --kernel stock-6.1 --limit 240
+	vm first-hop --guest --kernel stock-6.1 --limit 240 \
+		--add "$(locked images static_program "$FR_TESTS/vm/tools/memfd.c")=bin/memfd"
 	guest_lived g0
 	guest_lived g1
 }

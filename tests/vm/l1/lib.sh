@@ -252,6 +252,9 @@ release_rest() {
 	done
 }
 
+# What is open where a source says: of pid:1/fd:2
+file_of() { echo "$1" | sed 's|pid:\(.*\)/fd:|/proc/\1/fd/|'; }
+
 must_equal() {
 	[ "$2" = "$3" ] || fail "$1 is '$2', not '$3'"
 }

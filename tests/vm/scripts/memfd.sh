@@ -2,8 +2,6 @@
 # Files without a name, of 4 KiB and of huge pages, with holes, seals, an owner and a mode, and one that
 # is swapped out for the most part: they go through two hops.
 
-# What is open where a source says.
-file_of() { echo "$1" | sed 's|pid:\(.*\)/fd:|/proc/\1/fd/|'; }
 meminfo() { sed -n "s/^$1: *\([0-9]*\) kB/\1/p" /proc/meminfo; }
 
 # must_refuse STATUS REGEX SOURCE
@@ -22,11 +20,21 @@ check_all() {
 		must_equal "mode and owner of $f" "$(stat -c %a:%u:%g "$f")" 641:1000:1001
 	done
 	must pattern check "$unnamed/4K/gone" "$FR_NONCE"
+	must pattern check-holes "$unnamed/4K/sealed" "$FR_NONCE"
 	must_equal "seals of small" "$(memfd -seals $unnamed/4K/small)" 6
-	must_equal "seals of huge" "$(memfd -seals $unnamed/2M/huge)" 5
+	must_equal "seals of sealed" "$(memfd -seals $unnamed/4K/sealed)" 31
+	must_equal "seals of huge" "$(memfd -seals $unnamed/2M/huge)" 13
+	must pattern check-holes "$unnamed/2M/future" "$FR_NONCE"
+	must_equal "seals of future" "$(memfd -seals $unnamed/2M/future)" 16
 	must_equal "seals of gone" "$(memfd -seals $unnamed/4K/gone)" 1
 	must pattern check /mnt/tmpfs/swapped "$FR_NONCE"
 	[ "$(meminfo ShmemHugePages)" -ge 16384 ] || fail "tmpfs got no huge pages back"
+}
+
+# Have another page take the place of the file's first one.
+move_away() {
+	from=$(memfd -address "$(file_of "$1")")
+	echo "$from" >/sys/devices/system/memory/soft_offline_page && [ "$(memfd -address "$(file_of "$1")")" != "$from" ]
 }
 
 # A process $! that has file $1 open as its standard input
@@ -50,7 +58,13 @@ case $FR_STAGE in
 	done
 	[ "$(meminfo ShmemHugePages)" -ge 16384 ] || fail "tmpfs has no huge pages"
 	must memfd -seal "$(file_of "$small")" 6 # against growing and shrinking
-	must memfd -seal "$(file_of "$huge")" 5  # against shrinking, and more seals
+	must memfd -seal "$(file_of "$huge")" 13 # against shrinking, writing, and more seals
+	future=$(memfd $((4 << 20)) 21)
+	must pattern fill-holes "$(file_of "$future")" "$FR_NONCE" $((4 << 20))
+	must memfd -seal "$(file_of "$future")" 16 # against more ways to write
+	sealed=$(memfd $((6 << 20)))
+	must pattern fill-holes "$(file_of "$sealed")" "$FR_NONCE" $((6 << 20))
+	must memfd -seal "$(file_of "$sealed")" 31 # against all
 	must pattern fill /mnt/tmpfs/gone "$FR_NONCE" $((5 << 20))
 	hold /mnt/tmpfs/gone
 	gone=pid:$!/fd:0
@@ -59,9 +73,6 @@ case $FR_STAGE in
 	must_refuse 7 'no such process' pid:99999/fd:3
 	must_refuse 7 'no such file open' "${small%:*}:77"
 	must_refuse 2 'not a regular file' "${small%/*}/fd:0"
-	frozen=$(memfd 4096)
-	must memfd -seal "$(file_of "$frozen")" 8
-	must_refuse 3 'sealed against writing' "$frozen"
 
 	# what another file's descriptor was at load
 	other=$(memfd 4096)
@@ -84,17 +95,31 @@ case $FR_STAGE in
 	rm /mnt/tmpfs/filler
 
 	must load_next 2 --force --digest --preserve "$small,name=small" --preserve "$huge,name=huge" \
-		--preserve "$gone,name=gone" --preserve /mnt/tmpfs/swapped
+		--preserve "$future,name=future" --preserve "$sealed,name=sealed" --preserve "$gone,name=gone" --preserve /mnt/tmpfs/swapped
+	# pages of what exec may not write to stay where they are, too, but only for exec
+	KEXEC_FASTRESTART_STOP_AT=pinned:STOP kexec-fastrestart exec &
+	exec=$!
+	wait_for 30 grep -q '^State:.*stopped' /proc/$exec/status || fail "exec did not stop"
+	for s in "$sealed" "$huge" "$future"; do
+		! move_away "$s" || fail "a page of $s, which is pinned, can be moved"
+	done
+	kill -TERM $exec
+	kill -CONT $exec
+	wait $exec
+	must_equal "status of exec" $? 130
+	for s in "$sealed" "$huge" "$future"; do
+		must move_away "$s"
+	done
 	jump
 	;;
 2)
-	memory_mounts 8 # for the holes
+	memory_mounts 9 # for the holes
 	must kexec-fastrestart restore --all
 	check_all 16
 	# by their names for the time being, and by a descriptor
 	hold "$unnamed/4K/gone"
 	must load_next 3 --preserve $unnamed/4K/small --preserve $unnamed/2M/huge \
-		--preserve pid:$!/fd:0,name=gone --preserve /mnt/tmpfs/swapped
+		--preserve $unnamed/2M/future --preserve $unnamed/4K/sealed --preserve pid:$!/fd:0,name=gone --preserve /mnt/tmpfs/swapped
 	jump
 	;;
 3)

@@ -4,6 +4,7 @@
  *                         ("pid:4711/fd:3") and hold it until killed
  * memfd -seal FILE SEALS  add seals
  * memfd -seals FILE       print them
+ * memfd -address FILE     print the physical address of its first byte
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -45,6 +46,21 @@ static void hold(off_t bytes, unsigned int shift)
 	printf("pid:%d/fd:%d\n", pid, fd);
 }
 
+static void print_address(const char *path)
+{
+	volatile char *p = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, open_file(path), 0);
+	int pagemap = open("/proc/self/pagemap", O_RDONLY);
+	uint64_t entry;
+
+	if (p == MAP_FAILED)
+		err(2, "%s: mmap", path);
+	(void)*p;
+	if (pread(pagemap, &entry, sizeof(entry), (off_t)((uintptr_t)p / 4096 * 8)) != 8 ||
+	    !(entry >> 63))
+		errx(2, "%s: it is not mapped", path);
+	printf("%#jx\n", (uintmax_t)(entry << 9 >> 9) * 4096);
+}
+
 int main(int argc, char **argv)
 {
 	int seals;
@@ -57,10 +73,12 @@ int main(int argc, char **argv)
 		if (seals < 0)
 			err(1, "%s", argv[2]);
 		printf("%d\n", seals);
+	} else if (argc == 3 && !strcmp(argv[1], "-address")) {
+		print_address(argv[2]);
 	} else if (argc == 2 || argc == 3) {
 		hold(strtoll(argv[1], NULL, 0), argc > 2 ? atoi(argv[2]) : 0);
 	} else {
-		errx(2, "usage: memfd BYTES [SHIFT]|-seal FILE SEALS|-seals FILE");
+		errx(2, "usage: memfd BYTES [SHIFT]|-seal FILE SEALS|-seals FILE|-address FILE");
 	}
 	return 0;
 }
