@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=dash
-# guest_exec NAME FILE MIB [QEMU ARGUMENT]...: become the QEMU of L2, with its RAM in FILE, or in a memfd where
-# FILE says so.  The
-# guest's output goes to /run/NAME.log and, through L1's serial device, to the outer log.
+# guest_exec NAME FILE MIB [QEMU ARGUMENT]...: become the QEMU of L2, with its RAM in FILE; memfd is one
+# without a name, memfd-2M the same with huge pages.  The guest's output goes to /run/NAME.log and, through L1's serial device, to the outer log.
 # guest_run: how to start it; guest_args: of the guest's kernel.
 guest_exec() {
 	g=$1 file=$2 mib=$3
@@ -12,7 +11,8 @@ guest_exec() {
 		[ ! -e /dev/kvm ] || guest_accel=kvm guest_cpu=host
 	fi
 	ram=memory-backend-file,mem-path=$file
-	[ "$file" != memfd ] || ram=memory-backend-memfd
+	[ "${file#memfd}" = "$file" ] || ram=memory-backend-memfd
+	[ "$file" != memfd-2M ] || ram=$ram,hugetlb=on,hugetlbsize=2M
 	# shellcheck disable=SC2086 # words
 	exec ${guest_run:-setsid} qemu-system-x86_64 -name "$g" -accel "$guest_accel" -cpu "$guest_cpu" \
 		-M q35,memory-backend=ram -m "${mib}M" -smp 1 \

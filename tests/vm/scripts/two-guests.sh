@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Two guests, restored in the other order, one of them only after a second hop; the other one's memory
-# is a memfd, and a file that it has inherited in the next kernel.
+# Two guests, restored in the other order, one of them only after a second hop.  Their memory is memfds,
+# one of huge pages and one of small ones, and files that they have inherited in the next kernel.
 case $FR_STAGE in
 1)
 	memory_mounts 300
-	guest_boots g0 /mnt/huge/g0 96
+	guest_boots g0 memfd-2M 96
 	guest_pause g0
 	guest_boots g1 memfd 96
 	guest_go_on g0
@@ -31,6 +31,9 @@ case $FR_STAGE in
 	guest_verified g0
 	guest_verified g1
 	must_equal "regions kept" "$(status kept_regions)" 0
+	must_equal "names left" "$(ls -A /run/kexec-fastrestart/unnamed/*)" "/run/kexec-fastrestart/unnamed/2M:
+
+/run/kexec-fastrestart/unnamed/4K:"
 	done_ok
 	;;
 esac
