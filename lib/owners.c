@@ -16,6 +16,7 @@
 #include "journal.h"
 #include "owners.h"
 #include "parallel.h"
+#include "ramap.h"
 #include "util.h"
 
 #define MAPS_BYTES (256u << 20)
@@ -26,6 +27,8 @@
 #define CHILD	   "kexec-fastrestart-frozen"
 #define FORKS	   100 /* how often processes may fork while they are moved */
 #define PER_THREAD 16  /* processes, so that starting a thread is worth it */
+#define INFO_BYTES (4u << 20)
+#define INFO_TRIES 50 /* of seeing an io_uring's buffers, which does not wait for its lock */
 
 static int out_of_memory(struct fr_error *e)
 {
@@ -54,17 +57,70 @@ static bool is_kept(const struct search *s, uint64_t dev, uint64_t ino, size_t *
 	return false;
 }
 
-/* "7f00-7f01 rw-s 00000000 00:1a 123   /dev/shm/x" */
-static bool maps_file(const struct search *s, pid_t pid, size_t *ret_file)
+/*
+ * Fixed buffers in the text of an io_uring's fdinfo: "UserBufs:\t1\n    0: 0x7f0000000000/65536\n",
+ * the last one, because files before it may have any name.  -EAGAIN: not shown this time.
+ */
+static int parse_buffers(const char *text, struct fr_ranges *ret)
 {
-	_cleanup_free_ char *path = fr_path(s->ctx, "/proc/%d/maps", (int)pid), *maps = NULL;
+	static const char heading[] = "\nUserBufs:\t";
+	unsigned long long addr, bytes, end;
+	const char *p = NULL;
+	unsigned long nr;
+
+	for (const char *q = text; (q = strstr(q, heading)); q++)
+		p = q + strlen(heading);
+	if (!p)
+		return -EAGAIN;
+	for (nr = strtoul(p, NULL, 10); nr && (p = strchr(p, '\n')) && *++p == ' '; nr--) {
+		if (sscanf(p, "%*u: %llx/%llu", &addr, &bytes) != 2 || !bytes)
+			continue; /* an empty slot */
+		if (__builtin_add_overflow(addr, bytes, &end))
+			end = UINT64_MAX;
+		if (fr_ranges_add(ret, addr, end))
+			return -ENOMEM;
+	}
+	return nr ? -EAGAIN : 0;
+}
+
+/* Where the kernel does not say, they are taken to be everywhere. */
+static int read_buffers(const struct search *s, pid_t pid, const char *fd, struct fr_ranges *ret)
+{
+	_cleanup_free_ char *path = fr_path(s->ctx, "/proc/%d/fdinfo/%s", (int)pid, fd);
+	int r = -EAGAIN;
+
+	if (!path)
+		return -ENOMEM;
+	for (int tries = 0; r == -EAGAIN && tries < INFO_TRIES; tries++) {
+		_cleanup_free_ char *text = NULL;
+
+		if (tries)
+			poll(NULL, 0, LOOK_MS);
+		r = fr_read_file(path, INFO_BYTES, &text, NULL);
+		if (r == -ENOENT || r == -ESRCH)
+			return 0; /* it was closed */
+		if (!r)
+			r = parse_buffers(text, ret);
+	}
+	return r ? fr_ranges_add(ret, 0, UINT64_MAX) : 0;
+}
+
+/* "7f00-7f01 rw-s 00000000 00:1a 123   /dev/shm/x"; @buffers: of this process */
+static bool maps_file(const struct search *s, const struct fr_ranges *buffers,
+		      struct fr_owner *owner)
+{
+	_cleanup_free_ char *path = fr_path(s->ctx, "/proc/%d/maps", (int)owner->pid), *maps = NULL;
+	unsigned long long start, stop;
 	unsigned long major, minor;
+	bool found = false;
 	char *end;
 
 	if (!path || fr_read_file(path, MAPS_BYTES, &maps, NULL))
 		return false;
 	for (const char *p = maps; p && *p; p = strchr(p, '\n')) {
 		p += *p == '\n';
+		start = strtoull(p, &end, 16);
+		stop = *end == '-' ? strtoull(end + 1, NULL, 16) : start;
 		for (int field = 0; field < 3 && *p && *p != '\n'; field++) {
 			p += strcspn(p, " \n");
 			p += strspn(p, " ");
@@ -73,10 +129,14 @@ static bool maps_file(const struct search *s, pid_t pid, size_t *ret_file)
 		if (*end != ':')
 			continue;
 		minor = strtoul(end + 1, &end, 16);
-		if (is_kept(s, makedev(major, minor), strtoull(end, NULL, 10), ret_file))
-			return true;
+		if (!is_kept(s, makedev(major, minor), strtoull(end, NULL, 10), &owner->file))
+			continue;
+		found = true;
+		owner->fixed_buffers |= fr_ranges_touch(buffers, start, stop);
+		if (!buffers->nr || owner->fixed_buffers)
+			break;
 	}
-	return false;
+	return found;
 }
 
 bool fr_is_assigned_device(const char *target)
@@ -91,32 +151,35 @@ bool fr_is_assigned_device(const char *target)
 	return false;
 }
 
-/* Sees all descriptors: one of them may be an assigned device. */
-static bool opens_file(const struct search *s, pid_t pid, struct fr_owner *owner)
+/* Sees all descriptors: one of them may be an assigned device, or an io_uring. */
+static int opens_file(const struct search *s, struct fr_owner *owner, bool *ret_opens,
+		      struct fr_ranges *ret_buffers)
 {
-	_cleanup_free_ char *path = fr_path(s->ctx, "/proc/%d/fd", (int)pid);
+	_cleanup_free_ char *path = fr_path(s->ctx, "/proc/%d/fd", (int)owner->pid);
 	DIR *dir = path ? opendir(path) : NULL;
-	bool opens = false;
 	char target[64];
 	struct dirent *d;
 	struct statx st;
 	ssize_t n;
+	int r = 0;
 
-	while (dir && (d = readdir(dir))) {
+	while (dir && !r && (d = readdir(dir))) {
 		if (!isdigit((unsigned char)d->d_name[0]))
 			continue;
 		/* not to wait for the server of a network file system */
 		if (!statx(dirfd(dir), d->d_name, AT_STATX_DONT_SYNC, STATX_INO, &st) &&
 		    is_kept(s, makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino,
 			    &owner->file))
-			opens = true;
+			*ret_opens = true;
 		n = readlinkat(dirfd(dir), d->d_name, target, sizeof(target) - 1);
 		target[n > 0 ? n : 0] = '\0';
 		owner->assigned_device |= fr_is_assigned_device(target);
+		if (!strcmp(target, "anon_inode:[io_uring]"))
+			r = read_buffers(s, owner->pid, d->d_name, ret_buffers);
 	}
 	if (dir)
 		closedir(dir);
-	return opens;
+	return r;
 }
 
 static void read_comm(const struct fr_ctx *ctx, struct fr_owner *owner)
@@ -131,18 +194,24 @@ static void read_comm(const struct fr_ctx *ctx, struct fr_owner *owner)
 static int look_at(void *data, size_t index, struct fr_error *e)
 {
 	struct search *s = data;
+	int r = 0;
 
-	(void)e; /* one that has ended is no owner */
-	for (size_t i = index * PER_THREAD; i < s->nr && i < (index + 1) * PER_THREAD; i++) {
+	/* one that has ended is no owner */
+	for (size_t i = index * PER_THREAD; !r && i < s->nr && i < (index + 1) * PER_THREAD; i++) {
 		struct fr_owner *owner = &s->owners[i];
-		bool opens;
+		struct fr_ranges buffers = {0};
+		bool has = false;
 
 		owner->pid = s->pids[i];
-		opens = opens_file(s, owner->pid, owner);
-		if (opens || maps_file(s, owner->pid, &owner->file))
+		r = opens_file(s, owner, &has, &buffers);
+		fr_ranges_normalise(&buffers);
+		if (!has || buffers.nr)
+			has |= maps_file(s, &buffers, owner);
+		if (has)
 			read_comm(s->ctx, owner);
+		fr_ranges_clear(&buffers);
 	}
-	return 0;
+	return r ? out_of_memory(e) : 0;
 }
 
 static bool is_one_of(pid_t pid, const pid_t *v, size_t nr)
@@ -392,6 +461,13 @@ int fr_owners_check(const struct fr_ctx *ctx, const struct fr_owners *o, struct 
 				"process %d (%s) has a kept file and a device of its own "
 				"(VFIO, RDMA) open, which would go on writing to memory through "
 				"the jump: stop it",
+				(int)o->v[i].pid, o->v[i].comm);
+		if (o->v[i].fixed_buffers)
+			return fr_fail(
+				e, FR_FAULT_REFUSED, EOPNOTSUPP,
+				"process %d (%s) has an io_uring with fixed buffers in a kept file, "
+				"where data can arrive though it is frozen: stop it, or give exec "
+				"--no-freeze if nothing is under way",
 				(int)o->v[i].pid, o->v[i].comm);
 		r = cgroup_of(ctx, o->v[i].pid, dir);
 		if (r && r != -ENOENT && r != -ESRCH)

@@ -20,6 +20,7 @@ struct fr_owner {
 	char comm[64];
 	size_t file;	      /* index of one of its files */
 	bool assigned_device; /* it has one open, which goes on with DMA */
+	bool fixed_buffers;   /* of an io_uring, in one of its files */
 };
 
 struct fr_owners {

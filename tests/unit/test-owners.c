@@ -208,6 +208,50 @@ static void finds_them(void **state)
 	fr_owners_clear(&o);
 }
 
+/* What the kernel says of an io_uring of process 11, and whether that is in its kept file. */
+static bool is_refused(const char *fdinfo)
+{
+	struct fr_owners o;
+	struct fr_error e;
+	bool refused;
+	int r;
+
+	fake_root_text(&root, "/proc/11/fdinfo/5", fdinfo);
+	o = find(NULL, 0);
+	assert_int_equal(o.nr, 1);
+	refused = o.v[0].fixed_buffers;
+	r = fr_owners_check(&ctx, &o, &e);
+	assert_int_equal(r, refused ? -EOPNOTSUPP : 0);
+	if (refused)
+		assert_non_null(strstr(e.text, "p11"));
+	fr_owners_clear(&o);
+	return refused;
+}
+
+static void fixed_buffers(void **state)
+{
+	(void)state;
+	maps(11, &files[0]); /* 7f01 to 7f02 */
+	opens(11, 5, "anon_inode:[io_uring]");
+	assert_false(is_refused("pos:\t0\nUserFiles:\t0\nUserBufs:\t0\nPollList:\n"));
+	assert_false(
+		is_refused("x\nUserBufs:\t2\n    0: 0x7f00/1\n    1: 0x7f02/4096\nPollList:\n"));
+	assert_false(is_refused("x\nUserBufs:\t2\n    0: <none>\n    1: 0x0/0\nPollList:\n"));
+	assert_true(is_refused("x\nUserBufs:\t2\n    0: 0x8000/1\n    1: 0x7f01/1\nPollList:\n"));
+	assert_true(is_refused("x\nUserBufs:\t1\n    0: 0x7000/4095\n"));
+	/* a registered file may have any name */
+	assert_true(is_refused("x\nUserFiles:\t1\n    0: a\nUserBufs:\t0\n"
+			       "UserBufs:\t1\n    0: 0x7f01/1\nPollList:\n"));
+	/* not shown: the ring was busy all the time */
+	assert_true(is_refused("x\nUserBufs:\t1\nPollList:\n"));
+	assert_true(is_refused("pos:\t0\n"));
+	assert_true(is_refused("x\nUserBufs:\t1\n    0: 0x1/18446744073709551615\n"));
+	/* also of a file that is open as well, and mapped */
+	opens(11, 7, kept);
+	assert_true(is_refused("x\nUserBufs:\t1\n    0: 0x7f01/1\n"));
+	assert_false(is_refused("x\nUserBufs:\t1\n    0: 0x7f02/1\n"));
+}
+
 static int freeze(struct fr_owners *o, struct fr_error *e)
 {
 	*o = find(NULL, 0);
@@ -351,6 +395,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(finds_them, make, drop),
+		cmocka_unit_test_setup_teardown(fixed_buffers, make, drop),
 		cmocka_unit_test_setup_teardown(freezes_and_thaws, make, drop),
 		cmocka_unit_test_setup_teardown(hybrid_hierarchy, make, drop),
 		cmocka_unit_test_setup_teardown(those_that_cannot, make, drop),

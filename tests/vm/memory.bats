@@ -21,7 +21,8 @@ load helper
 		add+=(--add "$lib=lib/$(basename "$lib")")
 	done
 	vm owners --kernel patched --mem 2G --limit 300 "${add[@]}" --add "$server/memcached=bin/memcached" \
-		--add "$(locked images static_program "$FR_TESTS/vm/tools/count.c")=bin/count"
+		--add "$(locked images static_program "$FR_TESTS/vm/tools/count.c")=bin/count" \
+		--add "$(locked images static_program "$FR_TESTS/vm/tools/uring.c")=bin/uring"
 }
 
 @test "huge pages of 2 MiB and 1 GiB in one hop: limits, reservations, cgroups" {

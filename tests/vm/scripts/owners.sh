@@ -35,6 +35,7 @@ all_unharmed() {
 loaded() {
 	must load_next 2 --force --digest --preserve /mnt/tmpfs/cache --preserve /mnt/huge/counted "$@"
 }
+has_buffer() { grep -qs '^UserBufs:.1' "/proc/$1"/fdinfo/*; }
 
 case $FR_STAGE in
 1)
@@ -63,6 +64,28 @@ case $FR_STAGE in
 		all_unharmed "$signal"
 	done
 	kill -KILL $opener
+
+	# what an io_uring reads gets into the memory of a process that stands still: that is refused
+	mkfifo /run/fifo
+	exec 5<>/run/fifo
+	must fallocate -l 4096 /mnt/tmpfs/read
+	mkdir $cgroups/reader
+	sh -c 'echo 0 >/sys/fs/cgroup/reader/cgroup.procs; exec uring /mnt/tmpfs/read' <&5 &
+	reader=$!
+	wait_for 20 has_buffer $reader || fail "uring has no fixed buffer"
+	echo 1 >$cgroups/reader/cgroup.freeze
+	wait_for 20 grep -q 'frozen 1' $cgroups/reader/cgroup.events || fail "uring does not stand still"
+	echo "$FR_NONCE" >&5
+	wait_for 20 grep -q "$FR_NONCE" /mnt/tmpfs/read || fail "nothing was read for a frozen process"
+	must grep -q 'frozen 1' $cgroups/reader/cgroup.events
+	echo 0 >$cgroups/reader/cgroup.freeze
+	loaded --preserve /mnt/tmpfs/read
+	kexec-fastrestart exec >/tmp/said 2>&1
+	must_equal "status of exec with an io_uring" $? 3
+	grep -q "process $reader (uring) has an io_uring with fixed buffers" /tmp/said || fail "exec says: $(cat /tmp/said)"
+	kill -KILL $reader
+	unharmed "io_uring"
+	loaded
 
 	# what stands still while exec is about to jump, and still does when nobody is left to thaw it
 	exec_held_at sealed
