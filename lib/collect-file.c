@@ -380,6 +380,9 @@ static int map_file(struct fr_keep *k, struct fr_error *e)
 	k->addr = p;
 	if (madvise(p, k->map_bytes, MADV_DONTFORK))
 		return failed(k, "MADV_DONTFORK", errno, e);
+	/* a core file would have what a guest has */
+	if (madvise(p, k->map_bytes, MADV_DONTDUMP))
+		return failed(k, "MADV_DONTDUMP", errno, e);
 	return 0;
 }
 

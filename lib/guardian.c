@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "config.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -141,7 +142,12 @@ static void log_to_kernel(void *data, enum fr_log_level level, const char *text)
 		return;
 	n = snprintf(line, sizeof(line), "<%d>kexec-fastrestart: %s\n",
 		     level == FR_LOG_WARN ? 4 : 6, text);
-	fr_write_all(fd, line, fr_min_u64((uint64_t)n, sizeof(line) - 1));
+	n = (int)fr_min_u64((uint64_t)n, sizeof(line) - 1);
+	/* consoles print it as it is: one record, and nothing that moves a cursor */
+	for (int i = 0; i < n - 1; i++)
+		if (iscntrl((unsigned char)line[i]))
+			line[i] = '?';
+	fr_write_all(fd, line, (size_t)n);
 	close(fd);
 }
 

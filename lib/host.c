@@ -20,6 +20,19 @@ static int cannot_lock(const char *path, struct fr_error *e)
 		       errno, "%s: %s", path, strerror(errno));
 }
 
+/* What lies in it is believed, and what is made there must not come about elsewhere. */
+static int check_run_dir(const char *dir, struct fr_error *e)
+{
+	struct stat st;
+
+	if (lstat(dir, &st))
+		return cannot_lock(dir, e);
+	if (S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & (S_IWGRP | S_IWOTH)))
+		return 0;
+	return fr_fail(e, FR_FAULT_REFUSED, EPERM,
+		       "%s: it is not a folder that root alone can write to: remove it", dir);
+}
+
 int fr_lock(const struct fr_ctx *ctx, bool shared, struct fr_error *e)
 {
 	_cleanup_free_ char *dir = fr_path(ctx, "/run/kexec-fastrestart");
@@ -32,6 +45,9 @@ int fr_lock(const struct fr_ctx *ctx, bool shared, struct fr_error *e)
 		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
 	if (mkdir(dir, 0700) && errno != EEXIST)
 		return cannot_lock(dir, e);
+	r = check_run_dir(dir, e);
+	if (r)
+		return r;
 	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return cannot_lock(path, e);

@@ -534,6 +534,11 @@ static int note_file(struct fr_source *src, struct fr_error *e)
 /* Add @src unless a VM has brought that file already; names stay unique. */
 static int add_source(struct load *l, const struct fr_source *src, bool of_vm, struct fr_error *e)
 {
+	if (!fr_name_valid(src->name))
+		return fr_fail(e, FR_FAULT_REFUSED, ENAMETOOLONG,
+			       "%s: region %.100s: a name has at most %u bytes: give the VM or its "
+			       "memory backend a shorter one",
+			       src->spec, src->name, FR_NAME_BYTES - 1);
 	for (size_t i = 0; i < l->nr_sources; i++) {
 		const struct fr_source *other = &l->sources[i];
 

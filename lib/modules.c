@@ -81,7 +81,9 @@ static bool load_libkmod(struct libkmod *lib)
 static struct kmod_ctx *open_tables(const struct check *c, const char *release)
 {
 	static const char *const no_config;
-	char *dir = fr_path(c->ctx, "/lib/modules/%s", release);
+	/* what an image calls itself is not to lead anywhere else */
+	bool is_name = *release != '.' && !strchr(release, '/');
+	char *dir = is_name ? fr_path(c->ctx, "/lib/modules/%s", release) : NULL;
 	struct kmod_ctx *kmod = NULL;
 
 	if (dir && !access(dir, F_OK))

@@ -341,6 +341,8 @@ static int cgroup_of(const struct fr_ctx *ctx, pid_t pid, char ret[PATH_BYTES])
 		return -ENOTSUP;
 	line += 3;
 	line[strcspn(line, "\n")] = '\0';
+	if (!strncmp(line, "/..", 3)) /* outside of this process's cgroup namespace */
+		return -EXDEV;
 	if (snprintf(ret, PATH_BYTES, "%s%s", root, line[1] ? line : "") >= PATH_BYTES)
 		return -ENAMETOOLONG;
 	while (strlen(ret) > strlen(root) && !read_small(ret, "cgroup.type", type, sizeof(type)) &&

@@ -65,7 +65,7 @@ static int add_ram(const struct fr_ctx *ctx, struct fr_vm *vm, const char *id, c
 	}
 	for (size_t i = 0; i + 1 < vm->nr_ram; i++)
 		ram->again |= !strcmp(vm->ram[i].path, ram->path);
-	return fr_vm_check_mapping(ctx, vm, ram->path, e);
+	return fr_vm_check_mapping(ctx, vm, ram, e);
 }
 
 /*

@@ -47,9 +47,12 @@ struct fr_vm {
 /* vm-process.c: what /proc tells about it */
 int fr_vm_read_process(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_error *e);
 int fr_vm_check_process(const struct fr_ctx *ctx, const struct fr_vm *vm, struct fr_error *e);
-/* Whether the process maps file @path; -ESTALE: another file has that path now. */
-int fr_vm_check_mapping(const struct fr_ctx *ctx, const struct fr_vm *vm, const char *path,
-			struct fr_error *e);
+/*
+ * Whether the process maps the file of @ram; -ESTALE: another file has its path now.  One that is
+ * handed over as a descriptor, which can write, has to be mapped for writing.
+ */
+int fr_vm_check_mapping(const struct fr_ctx *ctx, const struct fr_vm *vm,
+			const struct fr_vm_ram *ram, struct fr_error *e);
 /* The descriptor of a memory-backend-memfd of @size bytes; there must be one only. */
 int fr_vm_find_memfd(const struct fr_ctx *ctx, const struct fr_vm *vm, const char *id,
 		     uint64_t size, int *ret_fd, struct fr_error *e);

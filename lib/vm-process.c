@@ -139,14 +139,50 @@ static int open_fds(const struct fr_ctx *ctx, const struct fr_vm *vm, DIR **ret,
 	return *ret ? 0 : gone(vm, "fd", errno, e);
 }
 
+/* Is file @what of the process another one than this process's own?  Where there is none, it is not. */
+static int differs(const struct fr_ctx *ctx, const struct fr_vm *vm, const char *what)
+{
+	_cleanup_free_ char *theirs = fr_path(ctx, "/proc/%d/%s", (int)vm->pid, what);
+	_cleanup_free_ char *ours = fr_path(ctx, "/proc/self/%s", what);
+	struct stat a, b;
+
+	if (!theirs || !ours)
+		return -ENOMEM;
+	if (stat(theirs, &a) || stat(ours, &b))
+		return errno == ENOENT ? 0 : -errno;
+	return a.st_dev != b.st_dev || a.st_ino != b.st_ino;
+}
+
+/* Started by restore it would be outside of what confines it: of a container, for one. */
+static int check_confinement(const struct fr_ctx *ctx, const struct fr_vm *vm, struct fr_error *e)
+{
+	static const char *const places[] = {"root", "ns/mnt", "ns/pid", "ns/net", "ns/user"};
+	int r;
+
+	for (size_t i = 0; i < FR_ARRAY_SIZE(places); i++) {
+		r = differs(ctx, vm, places[i]);
+		if (r < 0)
+			return gone(vm, places[i], -r, e);
+		if (r)
+			return fr_fail(
+				e, FR_FAULT_REFUSED, EOPNOTSUPP,
+				"VM %s: process %d is confined (its /proc/%d/%s is another one), and "
+				"restore would start it without that: start it outside",
+				vm->name, (int)vm->pid, (int)vm->pid, places[i]);
+	}
+	return 0;
+}
+
 int fr_vm_check_process(const struct fr_ctx *ctx, const struct fr_vm *vm, struct fr_error *e)
 {
 	char target[256];
 	struct dirent *d;
 	ssize_t n;
 	DIR *dir;
-	int r = open_fds(ctx, vm, &dir, e);
+	int r = check_confinement(ctx, vm, e);
 
+	if (!r)
+		r = open_fds(ctx, vm, &dir, e);
 	if (r)
 		return r;
 	while (!r && (d = readdir(dir))) {
@@ -196,10 +232,13 @@ int fr_vm_find_memfd(const struct fr_ctx *ctx, const struct fr_vm *vm, const cha
 			    "use memory-backend-file");
 }
 
-int fr_vm_check_mapping(const struct fr_ctx *ctx, const struct fr_vm *vm, const char *path,
-			struct fr_error *e)
+int fr_vm_check_mapping(const struct fr_ctx *ctx, const struct fr_vm *vm,
+			const struct fr_vm_ram *ram, struct fr_error *e)
 {
 	_cleanup_free_ char *maps = NULL;
+	const char *path = ram->path;
+	bool read_only = false;
+	char permissions[5];
 	unsigned int major, minor;
 	uint64_t inode;
 	struct stat st;
@@ -221,10 +260,19 @@ int fr_vm_check_mapping(const struct fr_ctx *ctx, const struct fr_vm *vm, const 
 		return r;
 	for (const char *line = maps; line && *line; line = strchr(line, '\n')) {
 		line += *line == '\n';
-		if (sscanf(line, "%*x-%*x %*s %*x %x:%x %" SCNu64, &major, &minor, &inode) == 3 &&
-		    inode == st.st_ino && makedev(major, minor) == st.st_dev)
+		if (sscanf(line, "%*x-%*x %4s %*x %x:%x %" SCNu64, permissions, &major, &minor,
+			   &inode) != 4 ||
+		    inode != st.st_ino || makedev(major, minor) != st.st_dev)
+			continue;
+		if (!ram->is_fd || (permissions[1] == 'w' && permissions[3] == 's'))
 			return 0;
+		read_only = true;
 	}
+	if (read_only)
+		return fr_fail(e, FR_FAULT_REFUSED, EROFS,
+			       "VM %s: process %d does not map the memory \"%s\" shared and for "
+			       "writing, and restore would let it: give mem-path= a file name",
+			       vm->name, (int)vm->pid, ram->id);
 	return fr_fail(
 		e, FR_FAULT_REFUSED, ESTALE,
 		"VM %s: process %d does not map %s: the file was replaced since it started, or "

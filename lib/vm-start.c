@@ -90,7 +90,11 @@ static int died(const struct start *s, int status, struct fr_error *e)
 /* In the child, where only async-signal-safe functions are allowed. */
 static int become(const struct start *s)
 {
+	/* that of root may have what is not for others */
+	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	static char *const plain[] = {path, NULL};
 	const struct fr_vm *vm = s->vm;
+	bool is_other = vm->gid != getegid() || vm->uid != geteuid();
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	sigset_t none;
 
@@ -101,7 +105,7 @@ static int become(const struct start *s)
 	    dup2(s->log_fd, 2) < 0)
 		return errno;
 	/* one that was started as root and went down by -runas shows its last owner too */
-	if (vm->gid != getegid() || vm->uid != geteuid())
+	if (is_other)
 		if (setgroups(vm->nr_groups, vm->groups) || setgid(vm->gid) || setuid(vm->uid))
 			return errno;
 	if (chdir(vm->cwd))
@@ -109,7 +113,7 @@ static int become(const struct start *s)
 	for (size_t i = 0; i < vm->nr_ram; i++)
 		if (fcntl(vm->ram[i].fd, F_SETFD, 0))
 			return errno;
-	execv(vm->exe, s->argv);
+	execve(vm->exe, s->argv, is_other ? plain : environ);
 	return errno;
 }
 

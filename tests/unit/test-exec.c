@@ -27,11 +27,13 @@
 #include "fake-qemu.h"
 #include "fake-root.h"
 #include "host.h"
+#include "journal.h"
 #include "kernel.h"
 #include "make-image.h"
 #include "ramap.h"
 #include "stage.h"
 #include "test.h"
+#include "util.h"
 
 #define BOOT_ID	   "01234567-89ab-cdef-0011-223344556677\n"
 #define CLEAN_HUGE (GIB >> 21) /* first huge page that the script gives */
@@ -51,6 +53,7 @@ struct script {
 	char stages[16][16];
 	int nr_stages;
 	const char *signal_at, *grow_at, *kill_guardian_at;
+	const char *journal; /* found by whoever thaws after the signal */
 	bool guest_stopped, guest_was_stopped, kill_at_huge, both, left_at_jump;
 	int signal;
 	uint64_t hop, poison_pfn;
@@ -249,8 +252,11 @@ static void on_stage(void *data, const char *name)
 		s->left_at_jump = left_behind();
 	if (s->kill_guardian_at && !strcmp(s->kill_guardian_at, name))
 		kill_guardian();
-	if (s->signal_at && !strcmp(s->signal_at, name))
+	if (s->signal_at && !strcmp(s->signal_at, name)) {
+		if (s->journal)
+			fake_root_write(&root, JOURNAL, s->journal, strlen(s->journal) + 1);
 		raise(s->signal);
+	}
 	if (s->grow_at && !strcmp(s->grow_at, name))
 		assert_int_equal(pwrite(fd, "x", 1, 10 * 4096), 1);
 }
@@ -638,6 +644,30 @@ static void cannot_unload(void **state)
 	}
 }
 
+/* A name that it did not choose: consoles show the kernel's log as it is. */
+static void the_guardian_says_what_is_printable(void **state)
+{
+	struct fr_exec_options o = {.no_sync = true};
+	static const char name[] = "/sys/fs/cgroup/a\033[2J\n<0>b";
+	char text[256], *said = NULL;
+
+	(void)state;
+	snprintf(text, sizeof(text), "%s/cgroup.freeze/x", name);
+	fake_root_text(&root, text, ""); /* it is a folder: nothing can be written to it */
+	fake_root_text(&root, "/dev/kmsg", "");
+	/* exec itself has thawed what it found before that */
+	snprintf(text, sizeof(text), "%c%s%s", FR_JOURNAL_CGROUP, root.path, name);
+	script->journal = text;
+	script->signal_at = "armed";
+	script->signal = SIGKILL;
+	exec_in_child(&o);
+	snprintf(text, sizeof(text), "%s/dev/kmsg", root.path);
+	assert_int_equal(fr_read_file(text, 4096, &said, NULL), 0);
+	assert_non_null(strstr(said, "/sys/fs/cgroup/a?[2J?<0>b/cgroup.freeze"));
+	assert_ptr_equal(strchr(said, '\n'), said + strlen(said) - 1);
+	free(said);
+}
+
 /* While exec may have more surplus pages than the administrator allows. */
 static void killed_with_a_raised_limit(void **state)
 {
@@ -1011,6 +1041,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(locked_out, make, drop),
 		cmocka_unit_test_setup_teardown(killed_and_stopped, make, drop),
 		cmocka_unit_test_setup_teardown(cannot_unload, make, drop),
+		cmocka_unit_test_setup_teardown(the_guardian_says_what_is_printable, make, drop),
 		cmocka_unit_test_setup_teardown(killed_with_a_raised_limit, make, drop),
 		cmocka_unit_test_setup_teardown(hostile_stage, make, drop),
 		cmocka_unit_test_setup_teardown(vm_is_gone, make, drop),

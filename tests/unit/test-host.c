@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fake-root.h"
@@ -127,6 +128,47 @@ static void lock(void **state)
 	assert_false(locked);
 }
 
+/* What is in there is believed: nobody else may have put it there. */
+static void run_is_for_root(void **state)
+{
+	char dir[96], other[96];
+	struct fr_error e;
+	int fd;
+
+	(void)state;
+	fake_root_text(&root, "/run/x", "");
+	snprintf(dir, sizeof(dir), "%s/run/kexec-fastrestart", root.path);
+	snprintf(other, sizeof(other), "%s/other", root.path);
+	for (mode_t bad = S_IWOTH; bad <= S_IWGRP; bad <<= 3) {
+		assert_int_equal(mkdir(dir, 0700), 0);
+		assert_int_equal(chmod(dir, 0700 | bad), 0);
+		assert_int_equal(fr_lock(&ctx, true, &e), -EPERM);
+		assert_int_equal(e.fault, FR_FAULT_REFUSED);
+		assert_non_null(strstr(e.text, dir));
+		assert_int_equal(rmdir(dir), 0);
+	}
+	assert_int_equal(mkdir(other, 0700), 0);
+	assert_int_equal(symlink(other, dir), 0);
+	assert_int_equal(fr_lock(&ctx, true, &e), -EPERM);
+	assert_int_equal(rmdir(other), 0); /* nothing was made there */
+	assert_int_equal(unlink(dir), 0);
+	if (!geteuid()) {
+		assert_int_equal(mkdir(dir, 0700), 0);
+		assert_int_equal(chown(dir, 65534, 0), 0);
+		assert_int_equal(fr_lock(&ctx, true, &e), -EPERM);
+		assert_int_equal(rmdir(dir), 0);
+	}
+	fd = fr_lock(&ctx, true, &e);
+	assert_true(fd >= 0);
+	close(fd);
+	/* nor may the lock be somewhere else */
+	snprintf(dir, sizeof(dir), "%s/run/kexec-fastrestart/lock", root.path);
+	assert_int_equal(unlink(dir), 0);
+	assert_int_equal(symlink(other, dir), 0);
+	assert_int_equal(fr_lock(&ctx, true, &e), -ELOOP);
+	assert_int_equal(access(other, F_OK), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -135,6 +177,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(tsc, make, drop),
 		cmocka_unit_test(lpj),
 		cmocka_unit_test_setup_teardown(lock, make, drop),
+		cmocka_unit_test_setup_teardown(run_is_for_root, make, drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -265,6 +265,28 @@ static void digests_are_those_of_xxhsum(void **state)
 	free(bytes);
 }
 
+/* A core file has nothing of the region, nor has a child. */
+static void contents_stay_here(void **state)
+{
+	struct fr_keep *k = pinned();
+	unsigned long start = 0;
+	char line[512], *flags = NULL;
+	FILE *f = fopen("/proc/self/smaps", "re");
+
+	(void)state;
+	assert_non_null(f);
+	while (!flags && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%*x %*4s", &start) == 1 && start == (uintptr_t)k->addr)
+			while (!flags && fgets(line, sizeof(line), f))
+				flags = strncmp(line, "VmFlags:", 8) ? NULL : line;
+	}
+	fclose(f);
+	assert_non_null(flags);
+	assert_non_null(strstr(flags, " dd "));
+	assert_non_null(strstr(flags, " dc "));
+	fr_keep_close(k);
+}
+
 static void errors_are_explained(void **state)
 {
 	struct fr_keep *k;
@@ -458,6 +480,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(changes_are_seen, make, drop),
 		cmocka_unit_test_setup_teardown(unmapped_is_not_gone, make, drop),
 		cmocka_unit_test_setup_teardown(digests_are_those_of_xxhsum, make, drop),
+		cmocka_unit_test_setup_teardown(contents_stay_here, make, drop),
 		cmocka_unit_test_setup_teardown(errors_are_explained, make, drop),
 		cmocka_unit_test_setup_teardown(files_without_a_name, make, drop),
 		cmocka_unit_test(files_sealed_against_writing),

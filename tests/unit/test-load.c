@@ -175,6 +175,29 @@ static void loads(bool force, const char *descriptor, size_t regions)
 	assert_int_equal(nr, regions);
 }
 
+/* A VM's own id of its memory is part of it. */
+static void long_names_are_refused(void **state)
+{
+	char kernel[96], name[FR_NAME_BYTES + 1];
+	struct fr_source source = {
+		.spec = MUTABLE("/a"), .name = name, .path = MUTABLE("/proc/self/exe")};
+	struct fr_load_options o = {.kernel = kernel,
+				    .append = MUTABLE("quiet"),
+				    .sources = &source,
+				    .nr_sources = 1};
+	struct fr_plan *plan;
+	struct fr_error e;
+
+	(void)state;
+	snprintf(kernel, sizeof(kernel), "%s/vmlinuz", root.path);
+	memset(name, 'x', FR_NAME_BYTES);
+	name[FR_NAME_BYTES] = '\0';
+	assert_int_equal(fr_load(&ctx, &o, true, &plan, &e), -ENAMETOOLONG);
+	assert_int_equal(e.fault, FR_FAULT_REFUSED);
+	name[FR_NAME_BYTES - 1] = '\0';
+	assert_int_equal(fr_load(&ctx, &o, true, &plan, &e), -EMEDIUMTYPE);
+}
+
 static void a_vm_that_waits_is_handed_on(void **state)
 {
 	(void)state;
@@ -251,6 +274,7 @@ static void another_machines_descriptor_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(long_names_are_refused, make, drop),
 		cmocka_unit_test_setup_teardown(a_vm_that_waits_is_handed_on, make_hopped, drop),
 		cmocka_unit_test_setup_teardown(a_vm_that_was_not_started_is_not_forgotten,
 						make_hopped, drop),

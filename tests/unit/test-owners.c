@@ -324,6 +324,35 @@ static void hybrid_hierarchy(void **state)
 	fr_owners_clear(&o);
 }
 
+/* It names cgroups that are written to by root, who alone writes it. */
+static void the_journal_is_private(void **state)
+{
+	mode_t old = umask(0);
+	struct fr_owners o;
+	struct fr_error e;
+	char file[128], other[128];
+	struct stat st;
+
+	(void)state;
+	maps(10, &files[0]);
+	assert_int_equal(freeze(&o, &e), 0);
+	snprintf(file, sizeof(file), "%s/run/kexec-fastrestart/journal", root.path);
+	assert_int_equal(lstat(file, &st), 0);
+	assert_int_equal(st.st_mode, S_IFREG | 0600);
+	fr_owners_thaw(&ctx);
+	fr_owners_clear(&o);
+	umask(old);
+	usleep(20000); /* until it has thawed */
+	assert_int_equal(fr_journal_remove(&ctx), 0);
+	/* nor is it written elsewhere */
+	snprintf(other, sizeof(other), "%s/other", root.path);
+	assert_int_equal(symlink(other, file), 0);
+	assert_int_equal(freeze(&o, &e), -ELOOP);
+	assert_int_equal(access(other, F_OK), -1);
+	assert_string_equal(fake_root_line(&root, CGROUP "/own/cgroup.freeze"), "0");
+	fr_owners_clear(&o);
+}
+
 static void those_that_cannot(void **state)
 {
 	struct fr_owners o;
@@ -355,6 +384,23 @@ static void those_that_cannot(void **state)
 	assert_non_null(strstr(e.text, "--no-freeze"));
 	fr_owners_clear(&o);
 	assert_int_equal(freeze(&o, &e), -ENOTSUP);
+	fr_owners_clear(&o);
+}
+
+/* Seen from this process's cgroup namespace: a path below its root would be another one's. */
+static void outside_of_the_namespace(void **state)
+{
+	struct fr_owners o;
+	struct fr_error e;
+
+	(void)state;
+	make_process(10, "/../own");
+	fake_root_text(&root, "/sys/fs/own/cgroup.freeze", "0\n");
+	maps(10, &files[0]);
+	assert_int_equal(freeze(&o, &e), -EXDEV);
+	assert_int_equal(fr_owners_check(&ctx, &o, &e), -EXDEV);
+	assert_non_null(strstr(e.text, "p10"));
+	assert_string_equal(fake_root_line(&root, "/sys/fs/own/cgroup.freeze"), "0");
 	fr_owners_clear(&o);
 }
 
@@ -398,7 +444,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(fixed_buffers, make, drop),
 		cmocka_unit_test_setup_teardown(freezes_and_thaws, make, drop),
 		cmocka_unit_test_setup_teardown(hybrid_hierarchy, make, drop),
+		cmocka_unit_test_setup_teardown(the_journal_is_private, make, drop),
 		cmocka_unit_test_setup_teardown(those_that_cannot, make, drop),
+		cmocka_unit_test_setup_teardown(outside_of_the_namespace, make, drop),
 		cmocka_unit_test_setup_teardown(threaded, make, drop),
 		cmocka_unit_test_setup_teardown(reads_are_waited_for, make, drop),
 	};

@@ -90,7 +90,7 @@ static void fill_region(struct fr_region *g, const char *name, enum fr_kind kind
 	g->path = strdup(kind == FR_KIND_RAW ? "" : kind == FR_KIND_SHMEM ? path : "/dev/shm/huge");
 	if (kind != FR_KIND_RAW) {
 		g->mode = S_IFREG | 0640;
-		g->uid = getuid();
+		g->uid = geteuid() ? getuid() : 65534;
 		g->gid = getgid();
 	}
 	if (kind == FR_KIND_SHMEM) {
@@ -188,6 +188,7 @@ static void gives_back_a_file(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode, S_IFREG | 0640);
 	assert_int_equal(st.st_size, SIZE);
+	assert_int_equal(st.st_uid, geteuid() ? getuid() : 65534);
 	assert_int_equal(script.mode_then, S_ISVTX);
 	assert_true(script.stamps > 0);
 	assert_int_equal(restore("shm", &e), -ESTALE);
@@ -230,6 +231,27 @@ static void failure_leaves_nothing(void **state)
 	}
 	script.error = 0;
 	assert_int_equal(restore("shm", &e), 0);
+}
+
+/* Somebody else may write to the folder: what is put there does not lead the file elsewhere. */
+static void links_are_not_followed(void **state)
+{
+	struct fr_error e;
+	char other[80];
+
+	(void)state;
+	snprintf(other, sizeof(other), "%s/other", dir);
+	*strrchr(path, '/') = '\0';
+	assert_int_equal(mkdir(path, 0755), 0);
+	path[strlen(path)] = '/';
+	assert_int_equal(symlink(other, path), 0);
+	assert_int_equal(restore("shm", &e), -EEXIST);
+	assert_int_equal(access(other, F_OK), -1);
+	/* not to what looks like one that was left by a restore that was killed, either */
+	close(open(other, O_CREAT | O_WRONLY | O_CLOEXEC, S_ISVTX));
+	assert_int_equal(restore("shm", &e), -EEXIST);
+	assert_int_equal(script.restores, 0);
+	assert_int_equal(mode_of(other), S_ISVTX);
 }
 
 /* kill -9 before the kernel gave the memory, and after */
@@ -406,6 +428,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(gives_back_a_file, make, drop),
 		cmocka_unit_test_setup_teardown(path_exists, make, drop),
+		cmocka_unit_test_setup_teardown(links_are_not_followed, make, drop),
 		cmocka_unit_test_setup_teardown(failure_leaves_nothing, make, drop),
 		cmocka_unit_test_setup_teardown(killed_ones_are_taken_over, make, drop),
 		cmocka_unit_test_setup_teardown(wrong_file_system, make, drop),

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #include "fake-qemu.h"
 #include "fake-root.h"
 #include "test.h"
+#include "util.h"
 #include "vm-private.h"
 
 #define MACHINE "pc-q35-7.2"
@@ -336,6 +338,75 @@ static void finds_memfds(void **state)
 		close(fd[i]);
 }
 
+/* What is handed over as a descriptor can be written to: that has to be so already. */
+static void memory_is_mapped_for_writing(void **state)
+{
+	static const struct {
+		const char *permissions;
+		int named, handed_over; /* results */
+	} cases[] = {
+		{"rw-s", 0, 0},
+		{"r--s", 0, -EROFS},
+		{"rw-p", 0, -EROFS},
+	};
+	struct fr_vm vm = {.name = MUTABLE("web"), .pid = 42};
+	struct fr_vm_ram ram = {.id = MUTABLE("m"), .path = MUTABLE("/proc/self/exe")};
+	struct fake_root root;
+	struct fr_ctx ctx = {.root = root.path};
+	struct fr_error e;
+	char maps[128];
+	struct stat st;
+
+	(void)state;
+	fake_root_make(&root);
+	assert_int_equal(stat(ram.path, &st), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		snprintf(maps, sizeof(maps),
+			 "7f00-7f01 rw-s 00000000 00:00 1 \n"
+			 "7f01-7f02 %s 00000000 %x:%x %llu    /x\n",
+			 cases[i].permissions, major(st.st_dev), minor(st.st_dev),
+			 (unsigned long long)st.st_ino);
+		fake_root_text(&root, "/proc/42/maps", maps);
+		ram.is_fd = false;
+		assert_int_equal(fr_vm_check_mapping(&ctx, &vm, &ram, &e), cases[i].named);
+		ram.is_fd = true;
+		assert_int_equal(fr_vm_check_mapping(&ctx, &vm, &ram, &e), cases[i].handed_over);
+	}
+	fake_root_text(&root, "/proc/42/maps", "7f00-7f01 rw-s 00000000 00:00 1 \n");
+	assert_int_equal(fr_vm_check_mapping(&ctx, &vm, &ram, &e), -ESTALE);
+	fake_root_remove(&root);
+}
+
+/* Whoever is in a container would be started outside of it, with the command line of its choice. */
+static void what_is_confined_is_refused(void **state)
+{
+	static const char *const places[] = {"root", "ns/mnt", "ns/pid", "ns/net", "ns/user"};
+	struct fr_vm vm = {.name = MUTABLE("web"), .pid = 42};
+	struct fake_root root;
+	struct fr_ctx ctx = {.root = root.path};
+	struct fr_error e;
+	char file[64];
+
+	(void)state;
+	for (size_t other = 0; other <= FR_ARRAY_SIZE(places); other++) {
+		fake_root_make(&root);
+		fake_root_text(&root, "/proc/42/fd/x", "");
+		for (size_t i = 0; i < FR_ARRAY_SIZE(places); i++) {
+			snprintf(file, sizeof(file), "/proc/self/%s", places[i]);
+			fake_root_link(&root, file, "/dev/null");
+			snprintf(file, sizeof(file), "/proc/42/%s", places[i]);
+			fake_root_link(&root, file, i == other ? "/dev/zero" : "/dev/null");
+		}
+		if (other == FR_ARRAY_SIZE(places)) {
+			assert_int_equal(fr_vm_check_process(&ctx, &vm, &e), 0);
+		} else {
+			assert_int_equal(fr_vm_check_process(&ctx, &vm, &e), -EOPNOTSUPP);
+			assert_non_null(strstr(e.text, places[other]));
+		}
+		fake_root_remove(&root);
+	}
+}
+
 static void spec_round_trip(void **state)
 {
 	char *json = make_spec(), **names;
@@ -460,7 +531,9 @@ static int be_vmm(const char *script, const char *object)
 	signal(SIGTERM, leave_word);
 	signal(SIGPIPE, SIG_IGN);
 	alarm(60);
-	dprintf(creat("pid", 0600), "%d\n", getpid());
+	if (getenv("FR_TEST_SECRET"))
+		close(creat("secret", 0600));
+	dprintf(creat("pid", 0644), "%d\n", getpid());
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 1))
 		return 1;
 	fd = accept(fd, NULL, NULL);
@@ -481,10 +554,12 @@ static int be_vmm(const char *script, const char *object)
 
 struct outcome {
 	int r;
-	bool lives, marked, terminated;
+	bool lives, marked, terminated, has_secret;
 	int warnings;
 	struct fr_error e;
 };
+
+static uid_t vmm_uid; /* if not 0: somebody else's */
 
 static void count_warnings(void *data, enum fr_log_level level, const char *text)
 {
@@ -509,7 +584,7 @@ static char *restart_spec(const struct fake_root *root, const char *script, bool
 			   .nr_ram = 1,
 			   .argv = argv,
 			   .argc = 5,
-			   .uid = geteuid(),
+			   .uid = vmm_uid ? vmm_uid : geteuid(),
 			   .gid = getegid(),
 			   .groups = &none,
 			   .was_running = running};
@@ -541,6 +616,7 @@ static struct outcome restart(const char *script, bool running, int marker_flags
 	fake_root_make(&root);
 	fake_root_text(&root, "/run/x", "");
 	fake_root_text(&root, "/marker", "");
+	assert_int_equal(chmod(root.path, 0777), 0);
 	snprintf(path, sizeof(path), "%s/marker", root.path);
 	how.marker_fd = open(path, marker_flags | O_CLOEXEC);
 	how.spec = spec = restart_spec(&root, script, running);
@@ -548,6 +624,8 @@ static struct outcome restart(const char *script, bool running, int marker_flags
 	o.marked = has_contents(path);
 	snprintf(path, sizeof(path), "%s/terminated", root.path);
 	o.terminated = !access(path, F_OK);
+	snprintf(path, sizeof(path), "%s/secret", root.path);
+	o.has_secret = !access(path, F_OK);
 	vmm = atoi(fake_root_line(&root, "/pid"));
 	assert_true(vmm > 0);
 	o.lives = !waitpid(vmm, NULL, WNOHANG);
@@ -573,6 +651,26 @@ static void marks_before_the_guest_runs(void **state)
 	o = restart("", false, O_WRONLY); /* stays paused */
 	assert_int_equal(o.r, 0);
 	assert_true(o.marked && o.lives);
+}
+
+/* Root's environment is nothing for a VMM that is somebody else. */
+static void environment(void **state)
+{
+	struct outcome o;
+
+	(void)state;
+	assert_int_equal(setenv("FR_TEST_SECRET", "x", 1), 0);
+	o = restart("", true, O_WRONLY);
+	assert_true(!o.r && o.has_secret);
+	if (!geteuid()) {
+		vmm_uid = 65534;
+		o = restart("", true, O_WRONLY);
+		vmm_uid = 0;
+		if (o.r)
+			fail_msg("%s", o.e.text);
+		assert_false(o.has_secret);
+	}
+	unsetenv("FR_TEST_SECRET");
 }
 
 static void what_has_not_run_is_killed(void **state)
@@ -616,10 +714,13 @@ int main(int argc, char **argv)
 		cmocka_unit_test(devices_since_start),
 		cmocka_unit_test(disks_since_start),
 		cmocka_unit_test(finds_memfds),
+		cmocka_unit_test(memory_is_mapped_for_writing),
+		cmocka_unit_test(what_is_confined_is_refused),
 		cmocka_unit_test(spec_round_trip),
 		cmocka_unit_test(hostile_specs),
 		cmocka_unit_test(hostile_regions),
 		cmocka_unit_test(marks_before_the_guest_runs),
+		cmocka_unit_test(environment),
 		cmocka_unit_test(what_has_not_run_is_killed),
 		cmocka_unit_test(what_may_have_run_is_let_live),
 	};
