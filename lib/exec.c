@@ -16,10 +16,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
@@ -34,6 +32,7 @@
 #include "parallel.h"
 #include "plan.h"
 #include "poison.h"
+#include "signals.h"
 #include "stage.h"
 #include "undo.h"
 #include "util.h"
@@ -56,8 +55,8 @@ struct exec {
 	const struct fr_exec_options *o;
 	struct fr_stage *stage;
 	struct fr_status *status;
-	int lock_fd, signal_fd;
-	sigset_t old_mask;
+	int lock_fd;
+	struct fr_signals signals;
 	char oom_score_adj[16];
 
 	struct vm_state *vms;
@@ -89,40 +88,18 @@ static int out_of_memory(struct fr_error *e)
 
 /* ----------------------------------------------------------------- exec as a process */
 
-/* From here on these are looked at between steps, and undone cleanly. */
-static int take_signals(struct exec *x, struct fr_error *e)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGQUIT);
-	/* a stopped exec would leave the guests stopped */
-	sigaddset(&set, SIGTSTP);
-	sigaddset(&set, SIGTTIN);
-	sigaddset(&set, SIGTTOU);
-	pthread_sigmask(SIG_BLOCK, &set, &x->old_mask);
-	x->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return x->signal_fd < 0 ?
-		       fr_fail(e, FR_FAULT_SYSTEM, errno, "signalfd: %s", strerror(errno)) :
-		       0;
-}
-
 /* Reach a named stage, unless a signal has come. */
 static int reach(struct exec *x, const char *name, struct fr_error *e)
 {
-	struct signalfd_siginfo info;
+	int r;
 
 	if (name) {
 		fr_log(x->ctx, FR_LOG_DEBUG, "exec: %s", name);
 		fr_stage(x->ctx, name);
 	}
-	if (read(x->signal_fd, &info, sizeof(info)) == sizeof(info))
-		return fr_fail(e, FR_FAULT_INTERRUPTED, EINTR,
-			       "exec: interrupted by signal %u (%s)", info.ssi_signo,
-			       strsignal((int)info.ssi_signo));
+	r = fr_signals_check(&x->signals, "exec", e);
+	if (r)
+		return r;
 	return x->guardian ? fr_guardian_check(x->guardian, e) : 0;
 }
 
@@ -659,7 +636,7 @@ static void describe_machine(struct exec *x)
 
 static int get_ready(struct exec *x, struct fr_error *e)
 {
-	int r = take_signals(x, e);
+	int r = fr_signals_take(&x->signals, e);
 
 	spare_from_oom(x);
 	if (!r)
@@ -784,14 +761,12 @@ static void clear(struct exec *x)
 		close(x->lock_fd);
 	if (*x->oom_score_adj)
 		write_oom(x->ctx, x->oom_score_adj);
-	if (x->signal_fd >= 0)
-		close(x->signal_fd);
-	pthread_sigmask(SIG_SETMASK, &x->old_mask, NULL);
+	fr_signals_release(&x->signals);
 }
 
 int fr_exec(const struct fr_ctx *ctx, const struct fr_exec_options *o, struct fr_error *e)
 {
-	struct exec x = {.ctx = ctx, .o = o, .lock_fd = -1, .signal_fd = -1};
+	struct exec x = {.ctx = ctx, .o = o, .lock_fd = -1, .signals = {.fd = -1}};
 	struct fr_error local = {0};
 	int r;
 
