@@ -51,6 +51,7 @@ enum {
 	OPT_DRY_RUN,
 	OPT_ALLOW_UNPATCHED,
 	OPT_FORCE,
+	OPT_EVACUATE,
 	OPT_DESCRIPTOR,
 	OPT_JSON,
 };
@@ -67,6 +68,7 @@ static const struct option options[] = {
 	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
 	{"allow-unpatched", no_argument, NULL, OPT_ALLOW_UNPATCHED},
 	{"force", no_argument, NULL, OPT_FORCE},
+	{"evacuate", no_argument, NULL, OPT_EVACUATE},
 	{"descriptor", required_argument, NULL, OPT_DESCRIPTOR},
 	{"json", no_argument, NULL, OPT_JSON},
 	{0},
@@ -104,6 +106,9 @@ static int load_option(struct fr_invocation *inv, int opt, char **argv, struct l
 		return 0;
 	case OPT_FORCE:
 		o->force = true;
+		return 0;
+	case OPT_EVACUATE:
+		o->evacuate = true;
 		return 0;
 	case OPT_DESCRIPTOR:
 		o->descriptor_file = optarg;
@@ -266,7 +271,7 @@ const struct fr_command fr_cmd_load = {
 		"--kernel IMAGE [OPTION]...\n"
 		"\n"
 		"Plan a hop, prepare the next kernel's image and stage both for exec.  The running\n"
-		"kernel and the guests are not touched.\n"
+		"kernel and the guests are not touched, but for memory that --evacuate takes offline.\n"
 		"\n"
 		"      --kernel IMAGE      bzImage or vmlinux ELF of the next kernel\n"
 		"      --initrd FILE       its initrd\n"
@@ -282,6 +287,8 @@ const struct fr_command fr_cmd_load = {
 		"      --allow-unpatched   accept a kernel that cannot restore; it leaves the memory alone\n"
 		"      --force             replace what is staged already; go on without a descriptor of the\n"
 		"                          last hop that is damaged\n"
+		"      --evacuate          where kept pages leave the next kernel too little memory, take memory\n"
+		"                          blocks offline to make some; unload puts them back\n"
 		"      --descriptor FILE   regions kept since before a plain kexec (see inspect --raw)\n"
 		"      --json              show the plan as JSON\n"
 		"  -v, --verbose           show each step\n",

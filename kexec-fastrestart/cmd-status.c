@@ -19,6 +19,8 @@ static const struct fr_column columns[] = {
 	{"staged_regions", "  regions", FR_COL_COUNT},
 	{"staged_vms", "  VMs", FR_COL_COUNT},
 	{"left_behind", "Left by a killed exec: run unload", FR_COL_BOOL},
+	{"offline_blocks", "Memory blocks offline for it", FR_COL_COUNT},
+	{"offline_bytes", "  memory", FR_COL_BYTES},
 };
 
 static int show_status(struct fr_invocation *inv, const struct fr_status *s, bool json)
@@ -42,7 +44,9 @@ static int show_status(struct fr_invocation *inv, const struct fr_status *s, boo
 			 kept ? fr_num(!strcmp(s->kernel_status, "accepted")) : FR_ABSENT,
 			 fr_num(s->staged), s->staged ? fr_text(s->staged_kernel) : FR_ABSENT,
 			 s->staged ? fr_num(s->staged_regions) : FR_ABSENT,
-			 s->staged ? fr_num(s->staged_vms) : FR_ABSENT, fr_num(s->left_behind));
+			 s->staged ? fr_num(s->staged_vms) : FR_ABSENT, fr_num(s->left_behind),
+			 fr_num(s->offline_blocks),
+			 s->offline_blocks ? fr_num(s->offline_bytes) : FR_ABSENT);
 	return fr_output_end(out, inv->e);
 }
 
@@ -70,7 +74,7 @@ const struct fr_command fr_cmd_status = {
 		"[--json]\n"
 		"\n"
 		"Show whether the running kernel is patched, what the last hop brought, how much is\n"
-		"still kept, and what load has staged.\n"
+		"still kept, and what load has staged and taken offline.\n"
 		"\n"
 		"      --json     as JSON\n"
 		"  -v, --verbose  show each step\n",

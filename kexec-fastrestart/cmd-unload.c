@@ -19,7 +19,7 @@ const struct fr_command fr_cmd_unload = {
 	.help = "remove what load has staged",
 	.usage = "\n"
 		 "\n"
-		 "Remove what load has staged.\n"
+		 "Remove what load has staged, and put back online what it has taken offline.\n"
 		 "\n"
 		 "  -v, --verbose  show each step\n",
 };

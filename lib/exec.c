@@ -28,6 +28,7 @@
 #include "host.h"
 #include "journal.h"
 #include "kernel.h"
+#include "offline.h"
 #include "owners.h"
 #include "parallel.h"
 #include "plan.h"
@@ -428,6 +429,18 @@ static int pin_sources(struct exec *x, struct fr_error *e)
 	return r;
 }
 
+/*
+ * Of what load --evacuate took offline the image is made a place: nothing that is kept moves
+ * there any more.  A block that does not come back is clean memory of the next kernel's, too.
+ */
+static void end_evacuation(struct exec *x)
+{
+	struct fr_error why;
+
+	if (!x->frozen && fr_offline_put_all(x->ctx, NULL, &why))
+		fr_log(x->ctx, FR_LOG_WARN, "%s", why.text);
+}
+
 /* Regions of keeps again, after they may have changed. */
 static void collect_regions(struct exec *x)
 {
@@ -558,6 +571,8 @@ static int prepare(struct exec *x, struct fr_error *e)
 		r = pin_sources(x, e);
 	if (!r)
 		r = reach(x, x->frozen ? NULL : "pinned", e);
+	if (!r)
+		end_evacuation(x);
 	if (!r)
 		r = check_owners(x, e);
 	if (!r)

@@ -222,6 +222,7 @@ struct fr_load_options {
 	struct fr_vm_arg *vms;
 	size_t nr_vms;
 	const char *descriptor_file;	/* regions kept since before a plain kexec, or NULL */
+	bool evacuate;			/* take memory blocks offline if clean memory is short */
 };
 
 /*
@@ -259,6 +260,7 @@ struct fr_plan {
 	uint64_t kept_bytes, hidden_bytes, clean_bytes, needed_bytes;
 	uint64_t clean_low_bytes, needed_low_bytes;	/* below 4 GiB */
 	uint64_t largest_clean_bytes;
+	uint64_t lack_bytes, lack_low_bytes, lack_piece_bytes; /* 0: there is enough */
 	uint64_t full_sections, mixed_sections;
 	bool patched;			/* next kernel takes our descriptor */
 };
@@ -268,11 +270,14 @@ void fr_plan_free(struct fr_plan *p);
 /*
  * Survey, plan, prepare the image and stage everything in /run/kexec-fastrestart.
  * With @dry_run nothing is written.  The running kernel and the guests are not
- * touched either way.
+ * touched either way, but for memory blocks that go offline with o->evacuate.
  */
 int fr_load(const struct fr_ctx *ctx, const struct fr_load_options *o, bool dry_run,
 	    struct fr_plan **ret_plan, struct fr_error *e);
-/* Remove what load staged; -ENOENT when nothing is. */
+/*
+ * Remove what load staged, and put back online what it took offline; -ENOENT when there was
+ * neither.
+ */
 int fr_unload(const struct fr_ctx *ctx, struct fr_error *e);
 
 struct fr_exec_options {
@@ -300,6 +305,8 @@ struct fr_status {
 	bool staged;			/* load has been run, exec not yet */
 	char staged_kernel[512];
 	size_t staged_regions, staged_vms;
+	size_t offline_blocks;		/* memory blocks that load has taken offline */
+	uint64_t offline_bytes;
 	struct fr_descriptor *handed;	/* what the last hop brought, or NULL */
 	char handed_error[256];		/* why that cannot be read; "" */
 	enum fr_region_state *states;	/* of handed->regions */

@@ -8,10 +8,14 @@
 #include <linux/kexec.h>
 #include <linux/reboot.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kernel.h"
@@ -246,6 +250,64 @@ static void default_unpin(void *data, void *pin)
 	free(p);
 }
 
+static int write_block(const char *path, const char *state)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), r;
+
+	if (fd < 0)
+		return -errno;
+	r = write(fd, state, strlen(state)) < 0 ? -errno : 0;
+	close(fd);
+	return r;
+}
+
+/* 0 when @pid has ended, 1 for @cancel_fd, -ETIMEDOUT */
+static int wait_for(pid_t pid, unsigned int timeout_ms, int cancel_fd)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0), r;
+	struct pollfd p[] = {{.fd = fd, .events = POLLIN}, {.fd = cancel_fd, .events = POLLIN}};
+
+	if (fd < 0)
+		return -errno;
+	do {
+		r = poll(p, 2, (int)timeout_ms);
+	} while (r < 0 && errno == EINTR);
+	r = r < 0 ? -errno : !r ? -ETIMEDOUT : p[0].revents ? 0 : 1;
+	close(fd);
+	return r;
+}
+
+/*
+ * The kernel tries for as long as pages are pinned, or until a signal comes: a child does it,
+ * which can be killed, and does not go on alone.
+ */
+static int default_set_block(void *data, const char *path, const char *state,
+			     unsigned int timeout_ms, int cancel_fd)
+{
+	int r, status;
+	pid_t pid;
+
+	(void)data;
+	if (!timeout_ms)
+		return write_block(path, state);
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(-write_block(path, state));
+	}
+	r = wait_for(pid, timeout_ms, cancel_fd);
+	if (r)
+		kill(pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	if (r)
+		return r < 0 ? r : -ECANCELED;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EINTR;
+}
+
 const struct fr_kernel_ops fr_kernel_ops_default = {
 	.kexec_load = default_kexec_load,
 	.reboot_kexec = default_reboot_kexec,
@@ -255,6 +317,7 @@ const struct fr_kernel_ops fr_kernel_ops_default = {
 	.pin = default_pin,
 	.pin_read_only = default_pin_read_only,
 	.unpin = default_unpin,
+	.set_block = default_set_block,
 };
 
 int fr_kexec_unload(const struct fr_ctx *ctx)

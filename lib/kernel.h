@@ -47,6 +47,13 @@ struct fr_kernel_ops {
 	 */
 	int (*pin_read_only)(void *data, const struct iovec *iov, unsigned int nr, void **ret_pin);
 	void (*unpin)(void *data, void *pin); /* of either */
+	/*
+	 * Write @state to the attribute @path of a memory block.  Going offline can take for
+	 * ever: it is given up after @timeout_ms, -ETIMEDOUT, or when @cancel_fd (or -1) can be
+	 * read, -ECANCELED.  0 ms: as long as it takes.
+	 */
+	int (*set_block)(void *data, const char *path, const char *state, unsigned int timeout_ms,
+			 int cancel_fd);
 };
 
 #define FR_PFN_NONE UINT64_MAX

@@ -18,14 +18,17 @@
 
 #include "arm.h"
 #include "collect.h"
+#include "evacuate.h"
 #include "fastrestart.h"
 #include "host.h"
 #include "image.h"
 #include "initrd.h"
+#include "offline.h"
 #include "owners.h"
 #include "plan.h"
 #include "poison.h"
 #include "ramap.h"
+#include "signals.h"
 #include "stage.h"
 #include "undo.h"
 #include "util.h"
@@ -36,6 +39,8 @@
 struct load {
 	const struct fr_ctx *ctx;
 	const struct fr_load_options *o;
+	bool dry_run;
+	struct fr_signals signals; /* with o->evacuate */
 
 	struct fr_image *image;
 	void *initrd;
@@ -54,15 +59,17 @@ struct load {
 	size_t nr_sources;
 	struct fr_keep **keeps; /* one for each source */
 
-	struct fr_region *regions; /* borrowed from keeps and @handed */
-	size_t nr_regions;
-	struct fr_blob *blobs; /* borrowed from @handed */
+	struct fr_region *regions;     /* borrowed from keeps and @handed */
+	size_t nr_regions, nr_kept_on; /* those of @handed go first */
+	struct fr_blob *blobs;	       /* borrowed from @handed */
 	size_t nr_blobs;
 	struct fr_poison poison;
 
 	struct fr_ram_map ram;
 	struct fr_ranges system_ram;
 	struct fr_ranges pram; /* Persistent Memory (legacy): memmap=SIZE!START */
+	struct fr_evacuation *evacuation;
+	size_t nr_would_go; /* with dry_run: blocks that would go offline */
 	struct fr_plan *plan;
 };
 
@@ -499,6 +506,7 @@ static int hand_on(struct load *l, struct fr_error *e)
 	if (!l->handed)
 		return 0;
 	r = hand_on_regions(l, e);
+	l->nr_kept_on = l->nr_regions;
 	return r ? r : hand_on_blobs(l, e);
 }
 
@@ -645,6 +653,15 @@ static int survey(struct load *l, struct fr_error *e)
 	return 0;
 }
 
+static void close_sources(struct load *l)
+{
+	for (size_t i = 0; l->keeps && i < l->nr_sources; i++)
+		fr_keep_close(l->keeps[i]);
+	free(l->keeps);
+	l->keeps = NULL;
+	l->nr_regions = l->nr_kept_on;
+}
+
 /* --------------------------------------------------------------------- plan, stage */
 
 static int find_poison(struct load *l, struct fr_error *e)
@@ -774,7 +791,8 @@ static uint64_t late_bytes(const struct fr_descriptor *d, size_t nr_vms)
 	return fr_descriptor_bytes(d) + nr_vms * VM_STATE_BYTES;
 }
 
-static int make_plan(struct load *l, struct fr_error *e)
+/* The plan of what was surveyed last; with @may_lack also one that does not fit. */
+static int plan(struct load *l, bool may_lack, struct fr_plan **ret_plan, struct fr_error *e)
 {
 	struct fr_descriptor d = surveyed(l);
 	struct fr_plan_request request = {
@@ -791,11 +809,106 @@ static int make_plan(struct load *l, struct fr_error *e)
 		.reuse_cmdline = l->o->reuse_cmdline,
 		.allow_unpatched = l->o->allow_unpatched,
 		.late_bytes = late_bytes(&d, l->nr_vms),
+		.evacuated = l->evacuation,
+		.may_lack = may_lack,
 	};
 	int r = fr_count_cpus(l->ctx, &request.nr_cpus, e);
 
-	if (!r)
-		r = fr_plan_make(&request, &l->plan, e);
+	return r ? r : fr_plan_make(&request, ret_plan, e);
+}
+
+/* What stays where it is, whatever goes offline: kept since the last hop, or poisoned. */
+static int fixed_ranges(const struct load *l, struct fr_ranges *ret, struct fr_error *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < l->nr_kept_on; i++) {
+		const struct fr_extents *x = &l->regions[i].extents;
+
+		for (size_t k = 0; !r && k < x->nr; k++)
+			r = fr_ranges_add(ret, x->v[k].start_pfn << FR_PAGE_SHIFT,
+					  (x->v[k].start_pfn + x->v[k].nr_pages) << FR_PAGE_SHIFT);
+	}
+	for (size_t i = 0; !r && i < l->poison.nr; i++)
+		r = fr_ranges_add(ret, l->poison.pfn[i] << FR_PAGE_SHIFT,
+				  (l->poison.pfn[i] + 1) << FR_PAGE_SHIFT);
+	fr_ranges_normalise(ret);
+	return r ? out_of_memory(e) : 0;
+}
+
+/* Empty some blocks for a plan that lacks memory; *ret_nr: how many. */
+static int empty_blocks(struct load *l, const struct fr_plan *draft, size_t *ret_nr,
+			struct fr_error *e)
+{
+	_cleanup_(fr_ranges_clear) struct fr_ranges fixed = {0};
+	struct fr_descriptor d = surveyed(l);
+	struct fr_evacuate_request request = {
+		.plan = draft,
+		.fixed = &fixed,
+		/* exec places these beside what is staged */
+		.reserve_bytes =
+			2 * (l->image->memory_bytes + l->initrd_bytes + late_bytes(&d, l->nr_vms)),
+		.dry_run = l->dry_run,
+	};
+	int r = fixed_ranges(l, &fixed, e);
+
+	if (!r && !l->evacuation)
+		r = fr_evacuation_new(l->ctx, l->signals.fd, &l->evacuation, e);
+	if (r)
+		return r;
+	/* nothing of ours keeps a page where it is */
+	if (!l->dry_run)
+		close_sources(l);
+	r = fr_evacuate(l->evacuation, &request, ret_nr, e);
+	if (r == -ECANCELED) {
+		r = fr_signals_check(&l->signals, "load", e);
+		r = r ? r : -ECANCELED;
+	}
+	return r;
+}
+
+/* Pages that move may land where they hurt as much as before: look again until it fits. */
+static int evacuate(struct load *l, struct fr_error *e)
+{
+	size_t nr = 1;
+	int r = 0;
+
+	while (l->o->evacuate && !r && nr) {
+		struct fr_plan *draft = NULL;
+
+		r = plan(l, true, &draft, e);
+		nr = 0;
+		if (!r && (draft->lack_bytes || draft->lack_low_bytes || draft->lack_piece_bytes)) {
+			r = empty_blocks(l, draft, &nr, e);
+			if (!r && !l->dry_run)
+				r = survey(l, e);
+		}
+		if (l->dry_run) {
+			l->nr_would_go = nr;
+			nr = 0;
+		}
+		fr_plan_free(draft);
+		if (!r)
+			r = fr_signals_check(&l->signals, "load", e);
+	}
+	return r;
+}
+
+static int make_plan(struct load *l, struct fr_error *e)
+{
+	int r = plan(l, l->nr_would_go, &l->plan, e);
+	char *text;
+
+	if (r && l->evacuation && e && e->fault == FR_FAULT_REFUSED)
+		fr_evacuation_explain(l->evacuation, e);
+	if (!r && l->nr_would_go) {
+		if (asprintf(
+			    &text,
+			    "clean memory is short: load would first take %zu memory blocks offline",
+			    l->nr_would_go) < 0)
+			text = NULL;
+		r = warn(l->plan, text, e);
+	}
 	if (r)
 		return r;
 	r = warn_of_modules(l, e);
@@ -837,11 +950,10 @@ static void clear(struct load *l)
 	fr_ranges_clear(&l->system_ram);
 	fr_ram_map_clear(&l->ram);
 	fr_poison_clear(&l->poison);
+	fr_evacuation_free(l->evacuation);
 	free(l->blobs);
 	free(l->regions);
-	for (size_t i = 0; l->keeps && i < l->nr_sources; i++)
-		fr_keep_close(l->keeps[i]);
-	free(l->keeps);
+	close_sources(l);
 	free(l->sources);
 	for (size_t i = 0; i < l->nr_vms; i++)
 		fr_vm_close(l->vms[i]);
@@ -855,40 +967,74 @@ static void clear(struct load *l)
 	fr_image_free(l->image);
 }
 
-static int run(struct load *l, bool dry_run, struct fr_error *e)
+static int run(struct load *l, struct fr_error *e)
 {
 	static int (*const steps[])(struct load *, struct fr_error *) = {
 		read_boot_id, make_cmdline,  open_image, open_initrd,  find_handed,
 		read_iomem,   check_machine, hand_on,	 find_sources, survey,
-		read_ram,     find_poison,   make_plan,
+		read_ram,     find_poison,   evacuate,	 make_plan,
 	};
 	int r = check_kexec_allowed(l, e);
 
-	if (!r && !dry_run)
+	if (!r && !l->dry_run)
 		r = check_not_staged(l, e);
 	for (size_t i = 0; !r && i < FR_ARRAY_SIZE(steps); i++)
 		r = steps[i](l, e);
-	return r || dry_run ? r : write_stage(l, e);
+	return r || l->dry_run ? r : write_stage(l, e);
+}
+
+/* What a load took offline that was killed: nothing staged needs it. */
+static int put_back_left_over(const struct fr_ctx *ctx, struct fr_error *e)
+{
+	_cleanup_free_ char *staged = fr_path(ctx, "/run/kexec-fastrestart/staged");
+
+	if (!staged)
+		return out_of_memory(e);
+	return access(staged, F_OK) ? fr_offline_put_all(ctx, NULL, e) : 0;
+}
+
+static int get_ready(struct load *l, struct fr_error *e)
+{
+	int lock_fd = fr_lock(l->ctx, false, e);
+	int r = lock_fd < 0 ? lock_fd : fr_undo_left(l->ctx, e);
+
+	if (r >= 0)
+		r = put_back_left_over(l->ctx, e);
+	if (!r && l->o->evacuate)
+		r = fr_signals_take(&l->signals, e);
+	if (r && lock_fd >= 0)
+		close(lock_fd);
+	return r ? r : lock_fd;
+}
+
+/* The host is as it was, but for blocks that do not come back, which @e does not hide. */
+static void undo_evacuation(struct load *l)
+{
+	struct fr_error why;
+
+	if (fr_evacuation_undo(l->evacuation, &why))
+		fr_log(l->ctx, FR_LOG_WARN, "%s", why.text);
 }
 
 int fr_load(const struct fr_ctx *ctx, const struct fr_load_options *o, bool dry_run,
 	    struct fr_plan **ret_plan, struct fr_error *e)
 {
-	struct load l = {.ctx = ctx, .o = o};
+	struct load l = {.ctx = ctx, .o = o, .dry_run = dry_run, .signals = {.fd = -1}};
 	_cleanup_close_ int lock_fd = -1;
 	int r = check_capabilities(&l, e);
 
 	if (!r && !dry_run)
-		r = lock_fd = fr_lock(ctx, false, e);
-	if (lock_fd >= 0)
-		r = fr_undo_left(ctx, e);
+		r = lock_fd = get_ready(&l, e);
 	if (r >= 0)
-		r = run(&l, dry_run, e);
+		r = run(&l, e);
+	if (r < 0)
+		undo_evacuation(&l);
 
 	if (!r) {
 		*ret_plan = l.plan;
 		l.plan = NULL;
 	}
+	fr_signals_release(&l.signals);
 	clear(&l);
 	return r;
 }
@@ -896,7 +1042,8 @@ int fr_load(const struct fr_ctx *ctx, const struct fr_load_options *o, bool dry_
 int fr_unload(const struct fr_ctx *ctx, struct fr_error *e)
 {
 	_cleanup_close_ int lock_fd = fr_lock(ctx, false, e);
-	int left, r;
+	size_t nr_back = 0;
+	int left, back = 0, r;
 
 	if (lock_fd < 0)
 		return lock_fd;
@@ -905,10 +1052,13 @@ int fr_unload(const struct fr_ctx *ctx, struct fr_error *e)
 	if (fr_check_not_loaded(ctx, NULL) == -EBUSY)
 		fr_log(ctx, FR_LOG_WARN,
 		       "a kernel is loaded for kexec, but not by exec: kexec -u unloads it");
-	if (left < 0)
-		return left;
+	if (!r || r == -ENOENT)
+		back = fr_offline_put_all(ctx, &nr_back, left < 0 ? NULL : e);
+	if (left < 0 || back)
+		return left < 0 ? left : back;
 	if (r == -ENOENT)
-		return left ? 0 :
-			      fr_fail(e, FR_FAULT_NOT_FOUND, ENOENT, "unload: nothing is staged");
+		return left || nr_back ?
+			       0 :
+			       fr_fail(e, FR_FAULT_NOT_FOUND, ENOENT, "unload: nothing is staged");
 	return r;
 }

@@ -465,21 +465,8 @@ static int coarsen(struct work *w, size_t max)
 
 /* ----------------------------------------------------------------------- figures */
 
-/* Bytes of @r in [start, end); *at moves on with ascending windows. */
-static uint64_t bytes_within(const struct fr_ranges *r, size_t *at, uint64_t start, uint64_t end)
-{
-	uint64_t sum = 0;
-
-	while (*at < r->nr && r->v[*at].end <= start)
-		++*at;
-	for (size_t i = *at; i < r->nr && r->v[i].start < end; i++)
-		sum += fr_min_u64(r->v[i].end, end) - fr_max_u64(r->v[i].start, start);
-	return sum;
-}
-
 static void count_sections(struct work *w)
 {
-	size_t at_kept = 0, at_ram = 0;
 	uint64_t next = 0;
 
 	for (size_t i = 0; i < w->p->hidden.nr; i++) {
@@ -488,9 +475,9 @@ static void count_sections(struct work *w)
 		for (start = fr_max_u64(start, next); start < w->p->hidden.v[i].end;
 		     start += FR_SECTION_BYTES) {
 			uint64_t end = start + FR_SECTION_BYTES;
-			uint64_t ram = bytes_within(&w->ram, &at_ram, start, end);
+			uint64_t ram = fr_ranges_bytes_in(&w->ram, start, end);
 
-			if (bytes_within(&w->kept, &at_kept, start, end) == ram) {
+			if (fr_ranges_bytes_in(&w->kept, start, end) == ram) {
 				w->p->full_sections++;
 			} else {
 				w->p->mixed_sections++;
@@ -579,34 +566,54 @@ static int count_needs(struct work *w)
 
 /* -------------------------------------------------------------------- the verdict */
 
+static uint64_t lacking(uint64_t have, uint64_t need)
+{
+	return have < need ? need - have : 0;
+}
+
+static void find_lack(struct work *w)
+{
+	struct fr_plan *p = w->p;
+
+	p->lack_bytes = lacking(p->clean_bytes, p->needed_bytes);
+	/* a machine that always had less is none of our business */
+	if (fr_ranges_touch(&p->hidden, 0, LOW_LIMIT))
+		p->lack_low_bytes = lacking(p->clean_low_bytes, p->needed_low_bytes);
+	p->lack_piece_bytes = lacking(p->largest_clean_bytes,
+				      fr_max_u64(w->r->image->memory_bytes,
+						 fr_max_u64(w->r->initrd_bytes, w->r->late_bytes)));
+}
+
 static int check_budget(struct work *w)
 {
 	const struct fr_plan *p = w->p;
-	uint64_t low_hidden = 0,
-		 largest = fr_max_u64(w->r->image->memory_bytes,
-				      fr_max_u64(w->r->initrd_bytes, w->r->late_bytes));
+	const char *remedy =
+		w->r->evacuated ?
+			"" :
+			", or load with --evacuate, which takes memory blocks offline to make some";
 
-	if (p->clean_bytes < p->needed_bytes)
+	find_lack(w);
+	if (w->r->may_lack)
+		return 0;
+	if (p->lack_bytes)
 		return fr_fail(
 			w->e, FR_FAULT_REFUSED, ENOMEM,
 			"too little clean memory: %s are left in sections without kept pages, and the next kernel needs %s (kept: %s, in %" PRIu64
-			" full and %" PRIu64
-			" mixed sections of 128 MiB): keep less, or evacuate: take memory blocks offline before the files are filled, so that their pages lie in fewer sections",
+			" full and %" PRIu64 " mixed sections of 128 MiB): keep less%s",
 			fr_size_text(p->clean_bytes).s, fr_size_text(p->needed_bytes).s,
-			fr_size_text(p->kept_bytes).s, p->full_sections, p->mixed_sections);
-	for (size_t i = 0; i < p->hidden.nr && p->hidden.v[i].start < LOW_LIMIT; i++)
-		low_hidden += fr_min_u64(p->hidden.v[i].end, LOW_LIMIT) - p->hidden.v[i].start;
-	/* a machine that always had less is none of our business */
-	if (low_hidden && p->clean_low_bytes < p->needed_low_bytes)
+			fr_size_text(p->kept_bytes).s, p->full_sections, p->mixed_sections, remedy);
+	if (p->lack_low_bytes)
 		return fr_fail(
 			w->e, FR_FAULT_REFUSED, ENOMEM,
-			"too little clean memory below 4 GiB: %s are left, and the next kernel needs %s: take the memory blocks below 4 GiB offline before the files are filled, or keep less",
-			fr_size_text(p->clean_low_bytes).s, fr_size_text(p->needed_low_bytes).s);
-	if (p->largest_clean_bytes < largest)
+			"too little clean memory below 4 GiB: %s are left, and the next kernel needs %s: keep less%s",
+			fr_size_text(p->clean_low_bytes).s, fr_size_text(p->needed_low_bytes).s,
+			remedy);
+	if (p->lack_piece_bytes)
 		return fr_fail(
 			w->e, FR_FAULT_REFUSED, ENOMEM,
-			"clean memory is in pieces of at most %s, and the image needs %s in one: keep less, or evacuate memory blocks by taking them offline",
-			fr_size_text(p->largest_clean_bytes).s, fr_size_text(largest).s);
+			"clean memory is in pieces of at most %s, and the image needs %s in one: keep less%s",
+			fr_size_text(p->largest_clean_bytes).s,
+			fr_size_text(p->largest_clean_bytes + p->lack_piece_bytes).s, remedy);
 	return 0;
 }
 

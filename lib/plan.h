@@ -21,6 +21,8 @@ struct fr_plan_request {
 	bool allow_unpatched;
 	unsigned int nr_cpus;
 	uint64_t late_bytes;
+	bool evacuated;				/* load --evacuate has been tried */
+	bool may_lack;				/* no refusal for that: see lack_bytes and others */
 };
 
 int fr_plan_make(const struct fr_plan_request *r, struct fr_plan **ret_plan, struct fr_error *e);

@@ -135,6 +135,15 @@ uint64_t fr_ranges_bytes(const struct fr_ranges *r)
 	return bytes;
 }
 
+uint64_t fr_ranges_bytes_in(const struct fr_ranges *r, uint64_t start, uint64_t end)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = first_ending_after(r, start); i < r->nr && r->v[i].start < end; i++)
+		bytes += fr_min_u64(r->v[i].end, end) - fr_max_u64(r->v[i].start, start);
+	return bytes;
+}
+
 void fr_ranges_clear(struct fr_ranges *r)
 {
 	if (!r)

@@ -22,6 +22,8 @@ int fr_ranges_intersect(const struct fr_ranges *a, const struct fr_ranges *b,
 bool fr_ranges_contain(const struct fr_ranges *r, uint64_t start, uint64_t end);
 bool fr_ranges_touch(const struct fr_ranges *r, uint64_t start, uint64_t end);
 uint64_t fr_ranges_bytes(const struct fr_ranges *r);
+/* Of @r, normalised, in [start, end) */
+uint64_t fr_ranges_bytes_in(const struct fr_ranges *r, uint64_t start, uint64_t end);
 void fr_ranges_clear(struct fr_ranges *r);
 
 int fr_ram_map_add(struct fr_ram_map *m, uint64_t start, uint64_t end, uint32_t type,

@@ -18,6 +18,7 @@
 #include "fastrestart.h"
 #include "host.h"
 #include "journal.h"
+#include "offline.h"
 #include "stage.h"
 #include "util.h"
 
@@ -257,6 +258,19 @@ static int read_journal(const struct fr_ctx *ctx, struct fr_status *s, struct fr
 	return r ? read_failed(-r, "/run/kexec-fastrestart", e) : 0;
 }
 
+static int read_offline(const struct fr_ctx *ctx, struct fr_status *s, struct fr_error *e)
+{
+	_cleanup_(fr_offline_clear) struct fr_offline o = {0};
+	uint64_t bytes = 0;
+	int r = fr_offline_read(ctx, &o, e);
+
+	if (!r && o.nr)
+		r = fr_blocks_size(ctx, &bytes, e);
+	s->offline_blocks = o.nr;
+	s->offline_bytes = o.nr * bytes;
+	return r;
+}
+
 int fr_status_read(const struct fr_ctx *ctx, struct fr_status **ret_s, struct fr_error *e)
 {
 	struct fr_status *s = calloc(1, sizeof(*s));
@@ -271,6 +285,8 @@ int fr_status_read(const struct fr_ctx *ctx, struct fr_status **ret_s, struct fr
 		r = read_staged(ctx, s, e);
 	if (!r)
 		r = read_journal(ctx, s, e);
+	if (!r)
+		r = read_offline(ctx, s, e);
 	if (r) {
 		fr_status_free(s);
 		return r;

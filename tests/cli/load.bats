@@ -322,3 +322,40 @@ must_json() {
 	must_json '[.regions[].name] | join(" ")' 'web cache carved'
 	must_json .plan.patched true
 }
+
+@test "memory blocks that a killed load has left offline: shown, and put back" {
+	journal=$ROOT/run/kexec-fastrestart/offline memory=$ROOT/sys/devices/system/memory
+	mkdir -p "$ROOT/run/kexec-fastrestart" "$memory"/memory{32,33,34}
+	echo 8000000 > "$memory/block_size_bytes"
+	tee "$memory"/memory{32,33}/state <<< offline > /dev/null
+	echo online > "$memory/memory34/state"
+	printf 'block %s\n' '32 kernel' '33 movable' '34 movable' > "$journal"
+	fastrestart status --json
+	must_json '.status | .offline_blocks == 3 and .offline_bytes == 402653184' true
+	fastrestart status
+	grep -q 'offline.* 3$' <<< "$output"
+	fastrestart unload
+	check_status 0
+	[[ $(< "$memory/memory32/state") == online_kernel ]]
+	[[ $(< "$memory/memory33/state") == online_movable ]]
+	[[ $(< "$memory/memory34/state") == online ]]
+	[[ ! -e $journal ]]
+	fastrestart unload
+	check_status 7
+	# load itself does the same
+	echo offline > "$memory/memory32/state"
+	echo 'block 32 kernel' > "$journal"
+	fastrestart load --kernel "$IMAGE" --append x
+	check_status 0
+	[[ $(< "$memory/memory32/state") == online_kernel ]]
+	# what is staged may need it
+	echo offline > "$memory/memory32/state"
+	echo 'block 32 kernel' > "$journal"
+	fastrestart load --kernel "$IMAGE" --append x --force
+	check_status 0
+	[[ -e $journal && $(< "$memory/memory32/state") == offline ]]
+	echo 'block 32 nowhere' > "$journal"
+	fastrestart unload
+	check_status 1
+	check_message damaged
+}

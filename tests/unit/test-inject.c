@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -34,6 +35,7 @@
 #include "inject.h"
 #include "kernel.h"
 #include "make-image.h"
+#include "offline.h"
 #include "ramap.h"
 #include "stage.h"
 #include "test.h"
@@ -46,6 +48,9 @@
 #define CMDLINE	   "nokaslr console=ttyS0"
 #define HSTATE	   "/sys/kernel/mm/hugepages/hugepages-2048kB/"
 #define REGIONS	   "/sys/kernel/fastrestart/regions/"
+#define BLOCK	   "/sys/devices/system/memory/memory56/" /* at 7 GiB */
+#define MOVED_PFN  (KEPT_PFN + 256)			  /* what is in it goes here */
+#define JOURNAL	   "/run/kexec-fastrestart/offline"
 #define STARTED	   "/run/kexec-fastrestart/vm/old.started"
 
 #define CHECK(condition, what)       \
@@ -229,6 +234,31 @@ static int fake_ioctl(void *data, int dev_fd, unsigned long request, struct fr_i
 	return 0;
 }
 
+static void put_ram(uint64_t first_pfn);
+
+/* The kernel moves the running VM's RAM, and takes a free huge page from its pool. */
+static int fake_set_block(void *data, const char *path, const char *state, unsigned int timeout_ms,
+			  int cancel_fd)
+{
+	bool offline = !strcmp(state, "offline");
+	int r = inject_operation(state);
+
+	(void)data;
+	(void)path;
+	(void)timeout_ms;
+	(void)cancel_fd;
+	if (r)
+		return r;
+	inject_pause();
+	fake_root_text(&root, BLOCK "state", offline ? "offline\n" : "online\n");
+	if (offline) {
+		put_ram(MOVED_PFN);
+		fake_root_text(&root, HSTATE "nr_hugepages", "3\n");
+	}
+	inject_resume();
+	return 0;
+}
+
 static const struct fr_kernel_ops ops = {
 	.kexec_load = fake_kexec_load,
 	.reboot_kexec = fake_reboot,
@@ -237,6 +267,7 @@ static const struct fr_kernel_ops ops = {
 	.huge_memfd = fake_huge_memfd,
 	.pin = fake_pin,
 	.unpin = fake_unpin,
+	.set_block = fake_set_block,
 };
 /* threads would make the order of calls another one each time */
 static struct fr_ctx ctx = {.root = root.path, .ops = &ops, .nr_threads = 1};
@@ -368,6 +399,7 @@ static void put_kernel_files(void)
 		{"/proc/meminfo",
 		 "MemTotal: 7340032 kB\nMemAvailable: 22528 kB\n" /* for 8 huge pages */
 
+		 "MemFree: 1048576 kB\nActive(file): 0 kB\nInactive(file): 0 kB\n"
 		 "HardwareCorrupted: 0 kB\n"},
 		{"/proc/iomem", "00100000-bfffffff : System RAM\n"
 				"  01000000-01ffffff : Kernel code\n"
@@ -394,6 +426,10 @@ static void put_kernel_files(void)
 		{"/dev/kmsg", "Calibrating delay loop (skipped), 5000.00 BogoMIPS (lpj=10000000)"},
 		{HSTATE "nr_overcommit_hugepages", "7\n"},
 		{HSTATE "surplus_hugepages", "0\n"},
+		{HSTATE "nr_hugepages", "4\n"},
+		{BLOCK "state", "online\n"},
+		{BLOCK "valid_zones", "Normal\n"},
+		{"/sys/devices/system/memory/block_size_bytes", "8000000\n"},
 		{HSTATE "free_hugepages", "0\n"},
 		{HSTATE "resv_hugepages", "0\n"},
 		{"/run/x", ""},
@@ -407,14 +443,25 @@ static void put_kernel_files(void)
 	set_state("raw", "kept\n");
 }
 
+/* Nobody knows what the pages are. */
+static void put_kpageflags(void)
+{
+	char path[96];
+
+	fake_root_text(&root, "/proc/kpageflags", "");
+	snprintf(path, sizeof(path), "%s/proc/kpageflags", root.path);
+	if (truncate(path, (off_t)(8 * GIB >> 12) * 8))
+		abort();
+}
+
 /* The RAM of "web", with a hole. */
-static void put_ram(void)
+static void put_ram(uint64_t first_pfn)
 {
 	int fd = open(ram, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	uint8_t page[4096] = {0};
 
 	for (uint64_t i = 0; i < FILE_PAGES; i++) {
-		fr_put_le64(page, FILE_PFN + i);
+		fr_put_le64(page, first_pfn + i);
 		if (i != 5 && pwrite(fd, page, sizeof(page), (off_t)(i * 4096)) != sizeof(page))
 			abort();
 	}
@@ -439,7 +486,8 @@ static void make(void)
 	snprintf(ram, sizeof(ram), "%s/ram", dir);
 	snprintf(kept_ram, sizeof(kept_ram), "%s/sub/ram", dir);
 	fake_root_make(&root);
-	put_ram();
+	put_ram(FILE_PFN);
+	put_kpageflags();
 	put_kernel();
 	put_kernel_files();
 	put_descriptor();
@@ -515,13 +563,14 @@ static const char *settle_host(int r)
 
 /* --------------------------------------------------------------------------------- load */
 
-static int load(bool force, const char *append, struct fr_error *e)
+static int load_for(bool force, const char *append, bool evacuate, struct fr_error *e)
 {
 	struct fr_vm_arg vm = {.name = MUTABLE("web"), .qmp_path = qemu.socket};
 	struct fr_load_options o = {.kernel = kernel,
 				    .initrd = initrd,
 				    .append = append,
 				    .force = force,
+				    .evacuate = evacuate,
 				    .digest = true,
 				    .vms = &vm,
 				    .nr_vms = 1};
@@ -542,9 +591,83 @@ static int load(bool force, const char *append, struct fr_error *e)
 	return r;
 }
 
+static int load(bool force, const char *append, struct fr_error *e)
+{
+	return load_for(force, append, false, e);
+}
+
 static int run_load(struct fr_error *e)
 {
 	return load(false, CMDLINE, e);
+}
+
+/* So many huge pages that they fit if the running VM has no section of its own. */
+static char needy[96];
+
+static void choose_needy(void)
+{
+	struct fr_vm_arg vm = {.name = MUTABLE("web"), .qmp_path = qemu.socket};
+	struct fr_load_options o = {
+		.kernel = kernel, .initrd = initrd, .append = CMDLINE, .vms = &vm, .nr_vms = 1};
+	struct fr_plan *plan;
+
+	if (fr_load(&ctx, &o, true, &plan, NULL))
+		abort();
+	snprintf(needy, sizeof(needy), CMDLINE " hugepages=%" PRIu64,
+		 ((plan->clean_bytes - plan->needed_bytes) >> 21) + 32);
+	fr_plan_free(plan);
+}
+
+static int run_load_evacuate(struct fr_error *e)
+{
+	return load_for(false, needy, true, e);
+}
+
+static bool is_offline(void)
+{
+	return !strcmp(fake_root_line(&root, BLOCK "state"), "offline");
+}
+
+/* A block that is offline is written down, and the pool of huge pages is what it was. */
+static const char *check_block(int r, const struct fr_error *e)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s" JOURNAL, root.path);
+	CHECK(is_offline() == !access(path, F_OK),
+	      is_offline() ? "a block is lost" : "a journal is left");
+	CHECK(!strcmp(fake_root_line(&root, HSTATE "nr_hugepages"), "4"), "huge pages are lost");
+	return check_host(r, e);
+}
+
+static const char *check_load_evacuate(int r, const struct fr_error *e)
+{
+	CHECK(is_offline() == !r, r ? "a block stays offline" : "no block is offline");
+	return check_block(r, e);
+}
+
+static const char *check_unload_offline(int r, const struct fr_error *e)
+{
+	CHECK(r || !is_offline(), "a block stays offline");
+	return check_block(r, e);
+}
+
+/* As load --evacuate leaves it */
+static void put_offline(void)
+{
+	const struct fr_block b = {.number = 56, .zone = "Normal"};
+	struct fr_offline o = {0};
+
+	if (fr_offline_take(&ctx, &o, &b, 1000, -1, NULL))
+		abort();
+	fr_offline_clear(&o);
+}
+
+static void put_online(void)
+{
+	if (fr_offline_put_all(&ctx, NULL, NULL))
+		abort();
+	put_ram(FILE_PFN);
 }
 
 /* On top of what is staged; from here on something is. */
@@ -568,6 +691,12 @@ static const char *settle_load(int r)
 	CHECK(fr_stage_remove(&ctx, NULL) == (r ? -ENOENT : 0), "it stages in spite of an error");
 	CHECK(r || staged == world->expected, "it stages something else");
 	return settle_host(r);
+}
+
+static const char *settle_load_evacuate(int r)
+{
+	put_online();
+	return settle_load(r);
 }
 
 static const char *settle_load_force(int r)
@@ -647,6 +776,19 @@ static const char *settle_unload_left(int r)
 	return settle_unload(0);
 }
 
+static const char *settle_unload_offline(int r)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/run/kexec-fastrestart/staged", root.path);
+	CHECK(r || access(path, F_OK), "what was staged is still there");
+	put_online();
+	if (load(true, CMDLINE, NULL))
+		abort();
+	put_offline();
+	return settle_host(r);
+}
+
 /* --------------------------------------------------------------------------------- exec */
 
 static int run_exec(struct fr_error *e)
@@ -676,6 +818,21 @@ static const char *check_exec(int r, const struct fr_error *e)
 	      "it would have jumped with another descriptor");
 	world->sealed = 0;
 	return NULL;
+}
+
+static const char *check_exec_offline(int r, const struct fr_error *e)
+{
+	const char *wrong = check_block(r, e);
+
+	CHECK(r != -EINVAL || !is_offline(), "a block stays offline");
+	return wrong ? wrong : check_exec(r, e);
+}
+
+static const char *settle_exec_offline(int r)
+{
+	put_online();
+	put_offline();
+	return settle_host(r);
 }
 
 /* ------------------------------------------------------------------------------ restore */
@@ -798,8 +955,17 @@ static bool guardian_dies(int r, const char *call, int err)
 	return r == -ECHILD || (r == -EAGAIN && !strncmp(call, "clone", 5));
 }
 
+/* Another block could be taken: there is none here. */
+static bool block_is_busy(int r, const char *call, int err)
+{
+	(void)err;
+	return r == -ENOMEM && !strcmp(call, "offline");
+}
+
 static const struct inject_scenario scenarios[] = {
 	{"load", run_load, 0, check_host, settle_load, NULL},
+	{"load --evacuate", run_load_evacuate, 0, check_load_evacuate, settle_load_evacuate,
+	 block_is_busy},
 	{"load again", run_load_again, -EEXIST, check_host, settle_host, NULL},
 	{"load --force", run_load_force, 0, check_host, settle_load_force, NULL},
 	{"status", run_status, 0, check_host, settle_host, NULL},
@@ -807,6 +973,10 @@ static const struct inject_scenario scenarios[] = {
 	{"exec --no-in-place", run_exec_copy, -EINVAL, check_exec, settle_host, guardian_dies},
 	{"unload", run_unload, 0, check_host, settle_unload, NULL},
 	{"unload of what is left", run_unload_left, 0, check_unload_left, settle_unload_left, NULL},
+	{"unload, a block offline", run_unload, 0, check_unload_offline, settle_unload_offline,
+	 NULL},
+	{"exec, a block offline", run_exec, -EINVAL, check_exec_offline, settle_exec_offline,
+	 guardian_dies},
 	{"restore", run_restore, 0, check_restore, settle_restore, NULL},
 	{"release", run_release, 0, check_release, settle_restore, NULL},
 };
@@ -832,6 +1002,7 @@ static void warm_up(void)
 	}
 	fr_stage_remove(&ctx, &e);
 	world->nr_pages = 0;
+	choose_needy();
 }
 
 static void answer(int client, const char *command)
@@ -881,8 +1052,13 @@ static void work(long first, long step, const char *only, atomic_bool *failed)
 	for (size_t i = 0; i < NR_SCENARIOS; i++) {
 		if (scenarios[i].run == run_load_again && load(false, CMDLINE, NULL))
 			abort();
+		if (scenarios[i].settle == settle_unload_offline)
+			put_offline();
+		if (scenarios[i].run == run_restore)
+			put_online();
 		world->before = digest_tree("");
-		world->expected = 0;
+		world->expected = world->planned = 0;
+		world->replanned = false;
 		if ((!only || !strcmp(only, scenarios[i].name)) &&
 		    !inject_all(&scenarios[i], first, step))
 			failed[i] = true;

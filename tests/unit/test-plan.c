@@ -516,7 +516,13 @@ static void test_budget(void **state)
 	keep(m, 1, FR_KIND_HUGETLB, 128 * MIB, 2 * GIB - 256 * MIB);
 	refused(m, FR_FAULT_REFUSED, "too little clean memory");
 	assert_non_null(strstr(m->e.text, "7.8 GiB")); /* kept */
-	assert_non_null(strstr(m->e.text, "offline"));
+	assert_non_null(strstr(m->e.text, "--evacuate"));
+	m->r.evacuated = true;
+	refused(m, FR_FAULT_REFUSED, "keep less");
+	assert_null(strstr(m->e.text, "--evacuate"));
+	m->r.may_lack = true;
+	plan(m);
+	assert_int_equal(m->plan->clean_bytes + m->plan->lack_bytes, m->plan->needed_bytes);
 	free_machine(m);
 }
 
@@ -546,6 +552,11 @@ static void test_low_memory(void **state)
 	(void)state;
 	keep(m, 0, FR_KIND_HUGETLB, 64 * MIB, 2 * GIB - 128 * MIB);
 	refused(m, FR_FAULT_REFUSED, "below 4 GiB");
+	m->r.may_lack = true;
+	plan(m);
+	assert_int_equal(m->plan->clean_low_bytes + m->plan->lack_low_bytes,
+			 m->plan->needed_low_bytes);
+	assert_int_equal(m->plan->lack_bytes, 0);
 	free_machine(m);
 }
 
@@ -560,6 +571,9 @@ static void test_pieces(void **state)
 	keep(m, 1, FR_KIND_HUGETLB, 4 * GIB, 6 * GIB);
 	m->r.initrd_bytes = 100 * MIB;
 	refused(m, FR_FAULT_REFUSED, "in pieces of at most");
+	m->r.may_lack = true;
+	plan(m);
+	assert_int_equal(m->plan->largest_clean_bytes + m->plan->lack_piece_bytes, 100 * MIB);
 	free_machine(m);
 }
 

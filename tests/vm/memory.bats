@@ -25,6 +25,10 @@ load helper
 		--add "$(locked images static_program "$FR_TESTS/vm/tools/uring.c")=bin/uring"
 }
 
+@test "kept pages all over the memory: load --evacuate makes room, and gives it back" {
+	vm evacuate --kernel stock-6.12 --mem 3G --limit 300 --append movablecore=512M
+}
+
 @test "huge pages of 2 MiB and 1 GiB in one hop: limits, reservations, cgroups" {
 	# What this base's own checks (patched-debug) make of 1 GiB pages: reserved at boot, they panic
 	# as hugetlb_folio_init_tail_vmemmap() clears flags that are not there yet; and page_ext_next()

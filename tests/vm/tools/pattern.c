@@ -3,6 +3,8 @@
  * pattern fill  FILE SEED BYTES [OFFSET]    write the pattern, extending FILE
  * pattern check FILE SEED [BYTES [OFFSET]]  compare; exit status 1 if words differ
  * pattern fill-holes, check-holes           the same, with every second 2 MiB a hole
+ * pattern fill-thin, check-thin             the same, but in the end only each 16th page is there: what
+ *                                           is left lies all over the memory that was filled
  * pattern check-gone FILE SEED [BYTES [OFFSET]]  no page may have it any more
  *
  * OFFSET is where a part begins; without it, FILE must have BYTES.
@@ -24,6 +26,7 @@
 #include "pattern.h"
 
 #define HUGE_PAGES	512	/* 4 KiB pages in 2 MiB */
+#define THIN		16
 
 static bool is_zero(const uint64_t *words)
 {
@@ -33,17 +36,29 @@ static bool is_zero(const uint64_t *words)
 	return true;
 }
 
+/* Only each THINth page stays. */
+static void thin_out(const char *path, int fd, uint64_t nr)
+{
+	for (uint64_t page = 0; page < nr; page += THIN) {
+		uint64_t left = nr - page < THIN ? nr - page : THIN;
+
+		if (left > 1 && fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					  (page + 1) * PATTERN_PAGE, (left - 1) * PATTERN_PAGE))
+			err(2, "%s", path);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 4 || (argc < 5 && strncmp(argv[1], "check", 5)))
-		errx(2, "usage: pattern fill|check[-holes|-gone] FILE SEED [BYTES [OFFSET]]");
+		errx(2, "usage: pattern fill|check[-holes|-thin|-gone] FILE SEED [BYTES [OFFSET]]");
 
 	const char *verb = argv[1], *path = argv[2];
 	uint64_t seed = strtoull(argv[3], NULL, 16);
 	uint64_t bytes = argc > 4 ? strtoull(argv[4], NULL, 0) : 0;
 	uint64_t offset = argc > 5 ? strtoull(argv[5], NULL, 0) : 0;
 	bool check = !strncmp(verb, "check", 5), holes = strstr(verb, "-holes");
-	bool gone = strstr(verb, "-gone");
+	bool gone = strstr(verb, "-gone"), thin = strstr(verb, "-thin");
 	struct stat st;
 	int fd = open(path, check ? O_RDONLY : O_RDWR | O_CREAT, 0600);
 
@@ -73,6 +88,9 @@ int main(int argc, char **argv)
 		bool hole = holes && page / HUGE_PAGES % 2;
 		size_t n;
 
+		/* a look at a hole would fill it */
+		if (check && thin && page % THIN)
+			continue;
 		if (!check) {
 			if (!hole)
 				pattern_fill(words, seed, 0, page);
@@ -85,6 +103,11 @@ int main(int argc, char **argv)
 			first = page;
 		bad += n;
 	}
+	if (!check && thin)
+		thin_out(path, fd, nr);
+	if (thin && (fstat(fd, &st) ||
+		     (uint64_t)st.st_blocks * 512 != (nr + THIN - 1) / THIN * PATTERN_PAGE))
+		errx(1, "%s: has more than each page of %d, or less", path, THIN);
 	if (bad) {
 		printf("%s: %" PRIu64 " wrong words, the first in page %" PRIu64 "\n", path, bad,
 		       first);
