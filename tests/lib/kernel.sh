@@ -78,12 +78,12 @@ series_patches() {
 }
 
 # The configuration of kernel $1. Debugging would be most of what a benchmark measures:
-# CONFIG_DEBUG_VM fills all struct pages with a pattern at boot.
+# CONFIG_DEBUG_VM fills all struct pages with a pattern at boot. Faults are for tests to inject.
 kernel_config() {
 	local config=$FR_TESTS/vm/config
 	case $1 in
 	patched) cat "$config/host.config" ;;
-	*-bench) sed '/CONFIG_DEBUG_\(VM\|LIST\)\>/d; /KUNIT/d' "$config/host.config" ;;
+	*-bench) sed '/CONFIG_DEBUG_\(VM\|LIST\)\>/d; /KUNIT/d; /CONFIG_FA\(ULT\|IL\)/d' "$config/host.config" ;;
 	patched-*) cat "$config/host.config" "$config/${1#patched-}.config" ;;
 	*) cat "$config/$1.config" ;;
 	esac
