@@ -37,6 +37,18 @@ load helper
 	vm restore-faults --kernel patched --limit 240
 }
 
+@test "restores without memory, killed, four at once, under stress: all or nothing" {
+	truncate -s 512M "$BATS_TEST_TMPDIR/swap"
+	plug_dimm 0 3>&- &
+	# vmemmap_alloc_block() has a stack trace to go with its first failure; and on a busy machine
+	# 6.12's scheduler may count one task too many (its fair server) on a CPU that goes offline
+	vm restore-stress --kernel patched --mem 3G --smp 4 --dimm 256M --limit 400 \
+		--append memhp_default_state=online --allow 'vmemmap alloc failure|sched_cpu_dying|Call Trace' \
+		--add "$(locked images static_program "$FR_TESTS/vm/tools/adversity.c")=bin/adversity" \
+		--qemu -drive --qemu "file=$BATS_TEST_TMPDIR/swap,if=none,format=raw,id=d2" \
+		--qemu -device --qemu virtio-blk-pci,drive=d2
+}
+
 @test "huge pages with an optimised vmemmap: kept, and freed" {
 	vm hvo --kernel patched --limit 240
 }

@@ -32,6 +32,17 @@ vm_once() {
 		"$@" "$script" 3>&-
 }
 
+# Plug a DIMM of 256 MiB into node $1 when the script says so, if it does.
+plug_dimm() {
+	local run=$BATS_TEST_TMPDIR/run
+	until grep -qs 'FR: plug a DIMM' "$run/out"; do
+		[ ! -e "$run/out" ] || [ -e "$run/payload.erofs" ] || return 0
+		sleep 1
+	done
+	l1_monitor "$run" 'object_add memory-backend-ram,id=late,size=256M,reserve=off' \
+		"device_add pc-dimm,id=late0,memdev=late,node=$1"
+}
+
 # Logs of a failed run stay, for a look.
 teardown() {
 	[ -z "${BATS_TEST_COMPLETED:-}" ] || return 0

@@ -5,19 +5,8 @@
 bats_require_minimum_version 1.5.0
 load helper
 
-# Plug a DIMM in when the script says so.
-plug_late() {
-	local run=$BATS_TEST_TMPDIR/run
-	for _ in $(seq "$(l1_scaled 150)"); do
-		! grep -qs 'FR: plug a DIMM' "$run/out" || break
-		sleep 1
-	done
-	l1_monitor "$run" 'object_add memory-backend-ram,id=late,size=256M,reserve=off' \
-		'device_add pc-dimm,id=late0,memdev=late,node=3'
-}
-
 @test "four nodes, one of DIMMs and kept whole, through a kernel without the patches" {
-	plug_late 3>&- &
+	plug_dimm 3 3>&- &
 	vm nodes --kernel patched --also stock-6.12 --nodes 1G,1G,1G,0 --dimm 512M@3 --smp 3 \
 		--append 'no5lvl memhp_default_state=online' --limit 300
 }
