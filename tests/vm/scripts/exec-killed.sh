@@ -3,7 +3,7 @@
 # that it does is reboot(): there it stops itself (stage "jump"), so that it never jumps.  What reboot() does is not
 # covered: from there on nothing can be undone.  Then a hop, with the same staged image.
 #
-# fr.seed=N on the command line repeats the moments of a run that said it.
+# FR_APPEND=fr.seed=N repeats the moments of a run that said this seed, as far as the machine does.
 kills=100
 seed=$(arg seed)
 seed=${seed:-$((0x${FR_NONCE%????????????}))}
