@@ -21,7 +21,7 @@ load helper
 
 @test "refusals: image, sources, guests, names" {
 	# a kernel that takes descriptors of version 9 only
-	perl -0777 -pe 's/(FastRestart\0)(.{8})/$1 . pack("VV", 9, 9)/se or die "no note"' \
+	perl -0777 -pe 's/(\x0c\0{3}\x08\0{3}\x01\0{3}FastRestart\0).{8}/$1 . pack("VV", 9, 9)/se or die "no note"' \
 		"$(kernel_get patched)/vmlinux" >"$BATS_TEST_TMPDIR/vmlinux"
 	vm refusals --guest --kernel stock-6.12 --also stock-6.12 --limit 300 --mem 3G \
 		--add "$BATS_TEST_TMPDIR/vmlinux=version-9.vmlinux"
