@@ -1027,7 +1027,8 @@ int fr_load(const struct fr_ctx *ctx, const struct fr_load_options *o, bool dry_
 		r = lock_fd = get_ready(&l, e);
 	if (r >= 0)
 		r = run(&l, e);
-	if (r < 0)
+	/* a dry run has no lock: what is written down is not its own */
+	if (r < 0 && !dry_run)
 		undo_evacuation(&l);
 
 	if (!r) {
