@@ -75,8 +75,11 @@ static int undo_limit(const struct fr_ctx *ctx)
 
 	if (r)
 		return r == -ENOENT ? 0 : r;
-	r = fr_read_file(path, 64, &text, NULL);
-	for (const char *at = NULL; !r && (at = fr_journal_next(&j, FR_JOURNAL_LIMIT, at));)
+	/* where there are no huge pages there is no such file, and nothing is written down either */
+	if (fr_journal_next(&j, FR_JOURNAL_LIMIT, NULL))
+		r = fr_read_file(path, 64, &text, NULL);
+	for (const char *at = NULL;
+	     !r && text && (at = fr_journal_next(&j, FR_JOURNAL_LIMIT, at));)
 		if (sscanf(at, "%" SCNu64 " %" SCNu64, &before, &raised) == 2 &&
 		    strtoull(text, NULL, 10) == raised)
 			snprintf(old, sizeof(old), "%" PRIu64 "\n", before);

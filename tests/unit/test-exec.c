@@ -1001,6 +1001,12 @@ static void journal(void **state)
 	fake_root_text(&root, OVERCOMMIT, "9\n");
 	assert_int_equal(fr_unload(&ctx, &e), 0);
 	assert_string_equal(fake_root_line(&root, OVERCOMMIT), "7");
+	/* where there are no huge pages, nothing is to be set back */
+	snprintf(text, sizeof(text), "%s" OVERCOMMIT, root.path);
+	assert_int_equal(unlink(text), 0);
+	put_journal("i", 2);
+	assert_int_equal(fr_unload(&ctx, &e), 0);
+	assert_false(exists(JOURNAL));
 	/* damaged: it stays until somebody has seen to it */
 	put_journal(damaged, sizeof(damaged));
 	fake_root_text(&root, OVERCOMMIT, "9\n");
