@@ -282,7 +282,7 @@ static int be_guardian(struct watch *w, int fd)
 	undone = !fr_owners_thaw(w->ctx);
 	if (w->frozen)
 		undone &= resume_all(w);
-	fr_undo_limit(w->ctx);
+	undone &= !fr_undo_limit(w->ctx);
 	insist_on_unload(w);
 	if (undone)
 		FR_INSIST(fr_journal_remove(w->ctx));
