@@ -18,11 +18,22 @@ int fr_journal_add(const struct fr_ctx *ctx, enum fr_journal_kind kind, const ch
 {
 	_cleanup_free_ char *path = fr_path(ctx, JOURNAL), *entry = NULL;
 	_cleanup_close_ int fd = -1;
+	off_t before;
+	int r;
 
 	if (!path || asprintf(&entry, "%c%s", (char)kind, text) < 0)
 		return -ENOMEM;
 	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	return fd < 0 ? -errno : fr_write_all(fd, entry, strlen(entry) + 1);
+	if (fd < 0)
+		return -errno;
+	before = lseek(fd, 0, SEEK_END);
+	if (before < 0)
+		return -errno;
+	r = fr_write_all(fd, entry, strlen(entry) + 1);
+	/* or a part of it would become the beginning of the next one */
+	if (r && ftruncate(fd, before))
+		return -errno;
+	return r;
 }
 
 /* What does not end with a NUL was not written to its end, and so not done either. */
