@@ -4,6 +4,7 @@
 #define FR_UTIL_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +95,10 @@ int fr_read_file(const char *path, size_t max_bytes, char **ret_data, size_t *re
 			poll(NULL, 0, 20);                                     \
 		r_;                                                            \
 	})
+
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x10
+#endif
 
 /* flock() @operation, which must not wait: -EWOULDBLOCK when somebody else has it. */
 int fr_try_lock(int fd, int operation);

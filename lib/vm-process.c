@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -232,6 +233,22 @@ int fr_vm_find_memfd(const struct fr_ctx *ctx, const struct fr_vm *vm, const cha
 			    "use memory-backend-file");
 }
 
+/* A mapping from before outlasts such a seal, but the QEMU that restore starts gets none. */
+static int check_seals(const struct fr_vm *vm, const struct fr_vm_ram *ram, struct fr_error *e)
+{
+	_cleanup_close_ int fd = open(ram->path, O_RDONLY | O_CLOEXEC);
+	int seals = fd < 0 ? -1 : fcntl(fd, F_GET_SEALS);
+
+	if (fd < 0)
+		return gone(vm, "fd", errno, e);
+	if (seals < 0 || !(seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
+		return 0;
+	return fr_fail(e, FR_FAULT_REFUSED, EROFS,
+		       "VM %s: its RAM \"%s\" is a memfd that is sealed against writing, which "
+		       "restore could not start it with: give mem-path= a file name",
+		       vm->name, ram->id);
+}
+
 int fr_vm_check_mapping(const struct fr_ctx *ctx, const struct fr_vm *vm,
 			const struct fr_vm_ram *ram, struct fr_error *e)
 {
@@ -264,8 +281,10 @@ int fr_vm_check_mapping(const struct fr_ctx *ctx, const struct fr_vm *vm,
 			   &inode) != 4 ||
 		    inode != st.st_ino || makedev(major, minor) != st.st_dev)
 			continue;
-		if (!ram->is_fd || (permissions[1] == 'w' && permissions[3] == 's'))
+		if (!ram->is_fd)
 			return 0;
+		if (permissions[1] == 'w' && permissions[3] == 's')
+			return check_seals(vm, ram, e);
 		read_only = true;
 	}
 	if (read_only)
