@@ -284,8 +284,8 @@ static int wait_for(pid_t pid, unsigned int timeout_ms, int cancel_fd)
 static int default_set_block(void *data, const char *path, const char *state,
 			     unsigned int timeout_ms, int cancel_fd)
 {
+	pid_t pid, parent = getpid();
 	int r, status;
-	pid_t pid;
 
 	(void)data;
 	if (!timeout_ms)
@@ -295,6 +295,8 @@ static int default_set_block(void *data, const char *path, const char *state,
 		return -errno;
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent) /* killed before that */
+			_exit(EINTR);
 		_exit(-write_block(path, state));
 	}
 	r = wait_for(pid, timeout_ms, cancel_fd);
