@@ -980,6 +980,9 @@ static int run(struct load *l, struct fr_error *e)
 		r = check_not_staged(l, e);
 	for (size_t i = 0; !r && i < FR_ARRAY_SIZE(steps); i++)
 		r = steps[i](l, e);
+	/* a signal that comes from here on finds it staged */
+	if (!r)
+		r = fr_signals_check(&l->signals, "load", e);
 	return r || l->dry_run ? r : write_stage(l, e);
 }
 
@@ -1050,7 +1053,8 @@ int fr_unload(const struct fr_ctx *ctx, struct fr_error *e)
 		return lock_fd;
 	left = fr_undo_left(ctx, e);
 	r = fr_stage_remove(ctx, left < 0 ? NULL : e);
-	if (fr_check_not_loaded(ctx, NULL) == -EBUSY)
+	/* what is left of an exec has been told of */
+	if (left >= 0 && fr_check_not_loaded(ctx, NULL) == -EBUSY)
 		fr_log(ctx, FR_LOG_WARN,
 		       "a kernel is loaded for kexec, but not by exec: kexec -u unloads it");
 	if (!r || r == -ENOENT)
