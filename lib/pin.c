@@ -28,6 +28,7 @@
 
 #define IOVEC_BYTES    (1ull << 30) /* most that io_uring takes as one buffer */
 #define IOVECS_PER_PIN 16384u	    /* IORING_MAX_REG_BUFFERS of 6.1 */
+#define PAGES_PER_PIPE 512u	    /* 40 bytes each, in one piece: 32 KiB can be had always */
 
 int fr_keep_open(const struct fr_ctx *ctx, const struct fr_source *src, struct fr_keep **ret_keep,
 		 struct fr_error *e)
@@ -110,7 +111,7 @@ static int pin_runs(const struct fr_ctx *ctx, struct fr_keep *k, struct iovec *i
 {
 	const struct fr_extents *x = &k->region.extents;
 	uint64_t most = k->read_only ? k->page_bytes : IOVEC_BYTES, at, end, bytes;
-	unsigned int nr = 0;
+	unsigned int nr = 0, max = k->read_only ? PAGES_PER_PIPE : IOVECS_PER_PIN;
 	int r;
 
 	for (size_t i = 0; i < x->nr;) {
@@ -118,7 +119,7 @@ static int pin_runs(const struct fr_ctx *ctx, struct fr_keep *k, struct iovec *i
 			bytes = fr_min_u64(end - at, most);
 			iov[nr++] = (struct iovec){.iov_base = k->addr + at,
 						   .iov_len = k->read_only ? FR_PAGE_BYTES : bytes};
-			if (nr < IOVECS_PER_PIN)
+			if (nr < max)
 				continue;
 			r = add_pin(ctx, k, iov, nr, e);
 			if (r)
@@ -127,6 +128,22 @@ static int pin_runs(const struct fr_ctx *ctx, struct fr_keep *k, struct iovec *i
 		}
 	}
 	return nr ? add_pin(ctx, k, iov, nr, e) : 0;
+}
+
+/* Each pipe is a descriptor: the usual limit of 1024 is soon reached. */
+static void allow_pipes(const struct fr_keep *k)
+{
+	uint64_t nr = fr_extents_pages(&k->region.extents) / (k->page_bytes / FR_PAGE_BYTES) /
+			      PAGES_PER_PIPE +
+		      1;
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) || l.rlim_cur >= l.rlim_cur + nr)
+		return;
+	l.rlim_cur += nr;
+	if (l.rlim_max < l.rlim_cur)
+		l.rlim_max = l.rlim_cur;
+	setrlimit(RLIMIT_NOFILE, &l);
 }
 
 int fr_keep_pin(const struct fr_ctx *ctx, struct fr_keep *k, struct fr_error *e)
@@ -140,6 +157,8 @@ int fr_keep_pin(const struct fr_ctx *ctx, struct fr_keep *k, struct fr_error *e)
 		return 0;
 	/* without CAP_IPC_LOCK pins count as locked memory; where this fails, the pin will tell */
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	if (k->read_only)
+		allow_pipes(k);
 	iov = calloc(IOVECS_PER_PIN, sizeof(*iov));
 	if (!iov)
 		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
