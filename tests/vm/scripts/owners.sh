@@ -84,7 +84,7 @@ case $FR_STAGE in
 	must_equal "status of exec with an io_uring" $? 3
 	grep -q "process $reader (uring) has an io_uring with fixed buffers" /tmp/said || fail "exec says: $(cat /tmp/said)"
 	kill -KILL $reader
-	unharmed "io_uring"
+	all_unharmed "io_uring"
 	loaded
 
 	# what stands still while exec is about to jump, and still does when nobody is left to thaw it
