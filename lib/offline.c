@@ -27,14 +27,6 @@ void fr_offline_clear(struct fr_offline *o)
 	*o = (struct fr_offline){0};
 }
 
-static int again(int r)
-{
-	return r == -EINTR ? -ENOMEM : r;
-}
-
-/* No signal keeps a block from coming back. */
-#define INSIST(call) FR_INSIST(again(call))
-
 /* -------------------------------------------------------------------------- journal */
 
 static int add_block(struct fr_offline *o, uint64_t number, bool movable)
@@ -280,7 +272,7 @@ int fr_offline_put(const struct fr_ctx *ctx, struct fr_offline *o, size_t nr, st
 	int failed = 0, r;
 
 	for (size_t i = nr; i < o->nr; i++) {
-		r = INSIST(put_block(ctx, &o->v[i]));
+		r = FR_INSIST(put_block(ctx, &o->v[i]));
 		if (!r || r == -ENOENT)
 			continue;
 		failed = fr_fail(e, FR_FAULT_SYSTEM, -r,
@@ -290,21 +282,21 @@ int fr_offline_put(const struct fr_ctx *ctx, struct fr_offline *o, size_t nr, st
 		o->v[left++] = o->v[i];
 	}
 	o->nr = left;
-	r = INSIST(refill_pools(ctx, o));
+	r = FR_INSIST(refill_pools(ctx, o));
 	if (r)
 		failed = fr_fail(e, FR_FAULT_SYSTEM, -r,
 				 "the pool of huge pages of %u KiB has fewer than %" PRIu64
 				 ", as it had: %s: run unload to try again",
 				 o->pools[o->nr_pools - 1].page_kib,
 				 o->pools[o->nr_pools - 1].pages, strerror(-r));
-	r = INSIST(save(ctx, o, e));
+	r = FR_INSIST(save(ctx, o, e));
 	return failed ? failed : r;
 }
 
 int fr_offline_put_all(const struct fr_ctx *ctx, size_t *ret_nr, struct fr_error *e)
 {
 	_cleanup_(fr_offline_clear) struct fr_offline o = {0};
-	int r = INSIST(fr_offline_read(ctx, &o, e));
+	int r = FR_INSIST(fr_offline_read(ctx, &o, e));
 	size_t nr = o.nr;
 
 	if (!r && (o.nr || o.nr_pools))
