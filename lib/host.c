@@ -30,7 +30,9 @@ static int check_run_dir(const char *dir, struct fr_error *e)
 	if (S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & (S_IWGRP | S_IWOTH)))
 		return 0;
 	return fr_fail(e, FR_FAULT_REFUSED, EPERM,
-		       "%s: it is not a folder that root alone can write to: remove it", dir);
+		       "%s: it is not a folder that root alone can write to: chown and chmod it if "
+		       "it is this program's (restored files may lie in it), else remove it",
+		       dir);
 }
 
 int fr_lock(const struct fr_ctx *ctx, bool shared, struct fr_error *e)
