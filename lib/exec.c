@@ -572,9 +572,10 @@ static int prepare(struct exec *x, struct fr_error *e)
 	if (!r)
 		r = reach(x, x->frozen ? NULL : "pinned", e);
 	if (!r)
-		end_evacuation(x);
-	if (!r)
 		r = check_owners(x, e);
+	/* not before what may be refused for other reasons than memory */
+	if (!r)
+		end_evacuation(x);
 	if (!r)
 		r = plan(x, e);
 	if (!r)
