@@ -36,7 +36,7 @@ spread() {
 	got=0
 	pool $of
 	left=$(sed -n 's/^MemFree: *\([0-9]*\) kB/\1/p' /proc/meminfo)
-	echo $((of + left * 1024 / page - 192)) >$hugepages
+	echo $((of + left * 1024 / page - 512)) >$hugepages
 	must fallocate -l $((($(cat $hugepages) - of) * page)) $file
 	rm $file
 	pool $of
