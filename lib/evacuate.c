@@ -8,8 +8,6 @@
 #include "plan.h"
 #include "util.h"
 
-#define LOW_LIMIT (4ull << 30)
-
 /* A pinned page keeps the kernel trying: for a block of 128 MiB, and for all together */
 #define BLOCK_MS (15 * 1000u)
 #define TOTAL_MS (600 * 1000u)
@@ -96,14 +94,9 @@ static int compare_candidates(const void *pa, const void *pb)
 
 static int kept_ranges(const struct fr_plan *p, struct fr_ranges *ret)
 {
-	for (size_t i = 0; i < p->nr_regions; i++) {
-		const struct fr_extents *x = &p->regions[i].extents;
-
-		for (size_t k = 0; k < x->nr; k++)
-			if (fr_ranges_add(ret, x->v[k].start_pfn << FR_PAGE_SHIFT,
-					  (x->v[k].start_pfn + x->v[k].nr_pages) << FR_PAGE_SHIFT))
-				return -ENOMEM;
-	}
+	for (size_t i = 0; i < p->nr_regions; i++)
+		if (fr_ranges_add_extents(ret, &p->regions[i].extents))
+			return -ENOMEM;
 	fr_ranges_normalise(ret);
 	return 0;
 }
@@ -124,8 +117,8 @@ static int find_candidates(const struct fr_evacuation *ev, const struct fr_evacu
 		uint64_t gain = fr_ranges_bytes_in(&p->hidden, start, end);
 
 		if (!gain || !ev->blocks.v[i].online || ev->tried[i] ||
-		    (p->lack_low_bytes && start >= LOW_LIMIT) || !can_come_back(&ev->blocks, i) ||
-		    fr_ranges_touch(r->fixed, start, end))
+		    (p->lack_low_bytes && start >= FR_LOW_LIMIT) ||
+		    !can_come_back(&ev->blocks, i) || fr_ranges_touch(r->fixed, start, end))
 			continue;
 		ret->v[ret->nr++] = (struct candidate){
 			.i = i,

@@ -694,14 +694,10 @@ static int read_ram(struct load *l, struct fr_error *e)
 {
 	_cleanup_(fr_ranges_clear) struct fr_ranges kept = {0};
 
-	for (size_t i = 0; i < l->nr_regions; i++) {
-		const struct fr_extents *x = &l->regions[i].extents;
-
-		for (size_t k = 0; k < x->nr && l->regions[i].kind == FR_KIND_RAW; k++)
-			if (fr_ranges_add(&kept, x->v[k].start_pfn << FR_PAGE_SHIFT,
-					  (x->v[k].start_pfn + x->v[k].nr_pages) << FR_PAGE_SHIFT))
-				return out_of_memory(e);
-	}
+	for (size_t i = 0; i < l->nr_regions; i++)
+		if (l->regions[i].kind == FR_KIND_RAW &&
+		    fr_ranges_add_extents(&kept, &l->regions[i].extents))
+			return out_of_memory(e);
 	fr_ranges_normalise(&kept);
 	return fr_ram_map_read(l->ctx, l->handed, &kept, &l->ram, e);
 }
@@ -822,13 +818,8 @@ static int fixed_ranges(const struct load *l, struct fr_ranges *ret, struct fr_e
 {
 	int r = 0;
 
-	for (size_t i = 0; i < l->nr_kept_on; i++) {
-		const struct fr_extents *x = &l->regions[i].extents;
-
-		for (size_t k = 0; !r && k < x->nr; k++)
-			r = fr_ranges_add(ret, x->v[k].start_pfn << FR_PAGE_SHIFT,
-					  (x->v[k].start_pfn + x->v[k].nr_pages) << FR_PAGE_SHIFT);
-	}
+	for (size_t i = 0; !r && i < l->nr_kept_on; i++)
+		r = fr_ranges_add_extents(ret, &l->regions[i].extents);
 	for (size_t i = 0; !r && i < l->poison.nr; i++)
 		r = fr_ranges_add(ret, l->poison.pfn[i] << FR_PAGE_SHIFT,
 				  (l->poison.pfn[i] + 1) << FR_PAGE_SHIFT);

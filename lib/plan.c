@@ -13,7 +13,6 @@
 #include "sort.h"
 #include "util.h"
 
-#define LOW_LIMIT  (4ull << 30) /* 32-bit DMA */
 #define REAL_LIMIT (1ull << 20) /* real mode: each kernel starts its CPUs there */
 #define MIB	   (1ull << 20)
 
@@ -289,14 +288,14 @@ static int hide(struct fr_ranges *hidden, uint64_t start, uint64_t end)
 {
 	int err = 0;
 
-	if (start < LOW_LIMIT)
+	if (start < FR_LOW_LIMIT)
 		err = fr_ranges_add(
 			hidden, fr_max_u64(fr_align_down(start, FR_SUBSECTION_BYTES), REAL_LIMIT),
-			fr_align_up(fr_min_u64(end, LOW_LIMIT), FR_SUBSECTION_BYTES));
-	if (!err && end > LOW_LIMIT)
-		err = fr_ranges_add(hidden,
-				    fr_align_down(fr_max_u64(start, LOW_LIMIT), FR_SECTION_BYTES),
-				    fr_align_up(end, FR_SECTION_BYTES));
+			fr_align_up(fr_min_u64(end, FR_LOW_LIMIT), FR_SUBSECTION_BYTES));
+	if (!err && end > FR_LOW_LIMIT)
+		err = fr_ranges_add(
+			hidden, fr_align_down(fr_max_u64(start, FR_LOW_LIMIT), FR_SECTION_BYTES),
+			fr_align_up(end, FR_SECTION_BYTES));
 	return err;
 }
 
@@ -412,7 +411,7 @@ static int make_e820(struct work *w)
 static int compare_gaps(const void *pa, const void *pb)
 {
 	const struct fr_range *a = pa, *b = pb;
-	bool a_low = a->start < LOW_LIMIT, b_low = b->start < LOW_LIMIT;
+	bool a_low = a->start < FR_LOW_LIMIT, b_low = b->start < FR_LOW_LIMIT;
 
 	if (a_low != b_low)
 		return a_low - b_low; /* low memory is given up last */
@@ -498,8 +497,8 @@ static void count_clean(struct work *w)
 		const struct fr_range *c = &p->clean.v[i];
 
 		p->largest_clean_bytes = fr_max_u64(p->largest_clean_bytes, c->end - c->start);
-		if (c->start < LOW_LIMIT)
-			p->clean_low_bytes += fr_min_u64(c->end, LOW_LIMIT) - c->start;
+		if (c->start < FR_LOW_LIMIT)
+			p->clean_low_bytes += fr_min_u64(c->end, FR_LOW_LIMIT) - c->start;
 	}
 }
 
@@ -559,7 +558,7 @@ static int count_needs(struct work *w)
 			return err;
 	}
 	p->needed_low_bytes = FIXED_LOW_BYTES + w->needs.crash_low_bytes;
-	if (w->ram.nr && w->ram.v[w->ram.nr - 1].end > LOW_LIMIT)
+	if (w->ram.nr && w->ram.v[w->ram.nr - 1].end > FR_LOW_LIMIT)
 		p->needed_low_bytes += SWIOTLB_BYTES;
 	return 0;
 }
@@ -577,7 +576,7 @@ static void find_lack(struct work *w)
 
 	p->lack_bytes = lacking(p->clean_bytes, p->needed_bytes);
 	/* a machine that always had less is none of our business */
-	if (fr_ranges_touch(&p->hidden, 0, LOW_LIMIT))
+	if (fr_ranges_touch(&p->hidden, 0, FR_LOW_LIMIT))
 		p->lack_low_bytes = lacking(p->clean_low_bytes, p->needed_low_bytes);
 	p->lack_piece_bytes = lacking(p->largest_clean_bytes,
 				      fr_max_u64(w->r->image->memory_bytes,

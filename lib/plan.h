@@ -6,6 +6,8 @@
 #include "image.h"
 #include "ramap.h"
 
+#define FR_LOW_LIMIT (4ull << 30) /* 32-bit DMA */
+
 struct fr_plan_request {
 	const struct fr_ram_map *ram;		/* original map */
 	const struct fr_ranges *system_ram;	/* of the running kernel, now */

@@ -26,6 +26,16 @@ int fr_ranges_add(struct fr_ranges *r, uint64_t start, uint64_t end)
 	return 0;
 }
 
+int fr_ranges_add_extents(struct fr_ranges *r, const struct fr_extents *x)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < x->nr; i++)
+		err = fr_ranges_add(r, x->v[i].start_pfn << FR_PAGE_SHIFT,
+				    (x->v[i].start_pfn + x->v[i].nr_pages) << FR_PAGE_SHIFT);
+	return err;
+}
+
 void fr_ranges_normalise(struct fr_ranges *r)
 {
 	size_t kept = 0;

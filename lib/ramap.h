@@ -13,6 +13,7 @@ bool fr_extents_equal(const struct fr_extents *a, const struct fr_extents *b);
 void fr_extents_clear(struct fr_extents *x);
 
 int fr_ranges_add(struct fr_ranges *r, uint64_t start, uint64_t end);
+int fr_ranges_add_extents(struct fr_ranges *r, const struct fr_extents *x);
 void fr_ranges_normalise(struct fr_ranges *r);		/* sort, merge touching */
 /* a minus b, both normalised */
 int fr_ranges_subtract(const struct fr_ranges *a, const struct fr_ranges *b,
