@@ -143,6 +143,14 @@ guest_verified() {
 	say "guest $1 verified: $(guest_line "$1")"
 }
 
+# The last stage: guest $1 comes back, counts on and finds its memory right.
+guest_lives_on() {
+	must kexec-fastrestart restore --all
+	guest_counts "$1"
+	guest_verified "$1"
+	done_ok
+}
+
 # qmp NAME COMMAND...: send QMP commands (JSON) to guest NAME, print the answers.
 qmp() {
 	qmp_socket=/run/$1.qmp

@@ -97,9 +97,6 @@ case $FR_STAGE in
 	;;
 2)
 	memory_mounts 32
-	must kexec-fastrestart restore --all
-	guest_counts g0
-	guest_verified g0
-	done_ok
+	guest_lives_on g0
 	;;
 esac

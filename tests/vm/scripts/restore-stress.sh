@@ -114,11 +114,15 @@ block() {
 	echo >>$stress/offlined
 }
 
-# More than there is free: to swap with some of what there is
+# More than there is free: to swap with some of what there is. What is swapped out stays there until
+# it is looked at, so that each round would find more free and swap out more, until the swap is full:
+# the ballast comes back, and the rest of the swap is for a block that goes offline meanwhile.
 hog() {
-	must pattern fill /mnt/hog/junk "$FR_NONCE" $(($(meminfo MemFree) / 1024 + 32 << 20))
-	must pattern check /mnt/hog/junk "$FR_NONCE"
+	size=$(($(meminfo MemFree) + 32 * 1024))
+	most=$(($(meminfo MemFree) + $(meminfo SwapFree) - 256 * 1024))
+	must dd if=/dev/zero of=/mnt/hog/junk bs=1M count=$(((size < most ? size : most) / 1024)) 2>/dev/null
 	rm /mnt/hog/junk
+	cat /mnt/hog/ballast >/dev/null
 }
 
 ram_end() { printf '%d\n' "0x$(system_ram | sed -n '$s/.*-//p')"; }
@@ -164,8 +168,8 @@ case $FR_STAGE in
 	for i in $(seq -w 0 71); do
 		must pattern fill "/mnt/huge/h$i" "$FR_NONCE" $((16 << 20))
 	done
-	for i in 0 1 2 3 4 5 6; do
-		must pattern fill-holes "/mnt/huge/x$i" "$FR_NONCE" $((32 << 20))
+	for i in $(seq -w 0 14); do
+		must pattern fill-holes "/mnt/huge/x$i" "$FR_NONCE" $((16 << 20))
 	done
 	must pattern fill /mnt/huge/large "$FR_NONCE" $((128 << 20))
 	fill_scattered 1 s0 s1 s2 s3
@@ -209,8 +213,9 @@ case $FR_STAGE in
 		# shellcheck disable=SC2046
 		suffer $way /mnt/huge $(huge_kept there | head -n 5)
 	done
-	suffer nth /mnt/huge x0 x1 x2 x3 x4
-	suffer objects /mnt/huge x5
+	# shellcheck disable=SC2046
+	suffer nth /mnt/huge $(kept '^x' | head -n 12)
+	suffer objects /mnt/huge "$(kept '^x' | head -n 1)"
 	suffer nth /mnt/tmpfs s0 s1 s2 s3 s4 s5 s6 s7 s8 s9 s10 s11
 	suffer objects /mnt/tmpfs m0
 	# else there are objects enough without new pages for them
