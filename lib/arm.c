@@ -301,8 +301,7 @@ static int load(const struct fr_ctx *ctx, const struct fr_arm_request *r, struct
 	}
 	rc = fr_journal_add(ctx, FR_JOURNAL_IMAGE, "");
 	if (rc < 0)
-		return fr_fail(e, FR_FAULT_SYSTEM, -rc, "/run/kexec-fastrestart/journal: %s",
-			       strerror(-rc));
+		return fr_journal_failed(rc, e);
 	rc = fr_guardian_hold(r->guardian, a->huge ? fr_hugepages_fd(a->huge) : -1, e);
 	if (rc < 0)
 		return rc;

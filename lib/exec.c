@@ -374,9 +374,7 @@ static int note_vms(const struct exec *x, struct fr_error *e)
 		if (!r)
 			r = fr_journal_add(x->ctx, FR_JOURNAL_VM, note);
 	}
-	return r ? fr_fail(e, FR_FAULT_SYSTEM, -r, "/run/kexec-fastrestart/journal: %s",
-			   strerror(-r)) :
-		   0;
+	return r ? fr_journal_failed(r, e) : 0;
 }
 
 /* After this no guest writes to a region. */

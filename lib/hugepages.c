@@ -22,6 +22,7 @@
 
 #define HSTATE	      "/sys/kernel/mm/hugepages/hugepages-2048kB/"
 #define HUGE_SHIFT    21
+#define HUGE_KIB      (1u << (HUGE_SHIFT - 10))
 #define PIN_BYTES_MAX (1ull << 30)
 #define RANDOM_TRIES  16
 #define MAX_CHUNKS    64
@@ -65,11 +66,11 @@ static size_t pages_of(uint64_t bytes)
 
 /* ------------------------------------------------------------- overcommit */
 
-static int read_counter_of(const struct fr_ctx *ctx, unsigned int page_shift, const char *name,
-			   uint64_t *ret_v)
+int fr_hugepages_counter(const struct fr_ctx *ctx, unsigned int page_kib, const char *name,
+			 uint64_t *ret_v)
 {
-	_cleanup_free_ char *path = fr_path(ctx, "/sys/kernel/mm/hugepages/hugepages-%llukB/%s",
-					    1ULL << (page_shift - 10), name);
+	_cleanup_free_ char *path =
+		fr_path(ctx, "/sys/kernel/mm/hugepages/hugepages-%ukB/%s", page_kib, name);
 	_cleanup_free_ char *text = NULL;
 	size_t bytes;
 	int r;
@@ -83,21 +84,36 @@ static int read_counter_of(const struct fr_ctx *ctx, unsigned int page_shift, co
 
 static int read_counter(const struct fr_ctx *ctx, const char *name, uint64_t *ret_v)
 {
-	return read_counter_of(ctx, HUGE_SHIFT, name, ret_v);
+	return fr_hugepages_counter(ctx, HUGE_KIB, name, ret_v);
+}
+
+int fr_hugepages_set_counter(int fd, uint64_t v)
+{
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%" PRIu64 "\n", v), r;
+
+	do {
+		r = lseek(fd, 0, SEEK_SET) ? -errno : fr_write_all(fd, text, (size_t)n);
+		/* only a file of a test has a length, and is longer than what it is to say */
+		if (!r && ftruncate(fd, n))
+			r = -errno;
+	} while (r == -EINTR);
+	return r;
 }
 
 int fr_hugepages_available(const struct fr_ctx *ctx, unsigned int page_shift, uint64_t *ret_pages)
 {
+	unsigned int page_kib = 1u << (page_shift - 10);
 	uint64_t nr_free, reserved, overcommit, surplus;
 	int r;
 
-	r = read_counter_of(ctx, page_shift, "free_hugepages", &nr_free);
+	r = fr_hugepages_counter(ctx, page_kib, "free_hugepages", &nr_free);
 	if (!r)
-		r = read_counter_of(ctx, page_shift, "resv_hugepages", &reserved);
+		r = fr_hugepages_counter(ctx, page_kib, "resv_hugepages", &reserved);
 	if (!r)
-		r = read_counter_of(ctx, page_shift, "nr_overcommit_hugepages", &overcommit);
+		r = fr_hugepages_counter(ctx, page_kib, "nr_overcommit_hugepages", &overcommit);
 	if (!r)
-		r = read_counter_of(ctx, page_shift, "surplus_hugepages", &surplus);
+		r = fr_hugepages_counter(ctx, page_kib, "surplus_hugepages", &surplus);
 	if (r)
 		return r;
 	*ret_pages = (nr_free > reserved ? nr_free - reserved : 0) +
@@ -111,21 +127,9 @@ struct limit {
 	uint64_t old;
 };
 
-static int write_limit(int fd, uint64_t v)
-{
-	char text[32];
-	int n = snprintf(text, sizeof(text), "%" PRIu64 "\n", v), r;
-
-	do {
-		/* only a file of a test has a length */
-		r = lseek(fd, 0, SEEK_SET) || ftruncate(fd, 0) ? -errno : 0;
-	} while (r == -EINTR);
-	return r ? r : fr_write_all(fd, text, (size_t)n);
-}
-
 static int restore_limit(const struct limit *l)
 {
-	int r = FR_INSIST(write_limit(l->fd, l->old));
+	int r = FR_INSIST(fr_hugepages_set_counter(l->fd, l->old));
 
 	close(l->fd);
 	return r;
@@ -141,9 +145,9 @@ static int change_limit(const struct fr_ctx *ctx, const struct limit *l, uint64_
 	r = fr_journal_add(ctx, FR_JOURNAL_LIMIT, note);
 	if (r)
 		return r;
-	r = write_limit(l->fd, v);
+	r = fr_hugepages_set_counter(l->fd, v);
 	if (r)
-		FR_INSIST(write_limit(l->fd, l->old));
+		FR_INSIST(fr_hugepages_set_counter(l->fd, l->old));
 	return r;
 }
 

@@ -36,6 +36,12 @@ void fr_hugepages_put(const struct fr_ctx *ctx, struct fr_hugepages *huge);
 /* The file that the pages belong to: whoever has it open too keeps them; @huge's own. */
 int fr_hugepages_fd(const struct fr_hugepages *huge);
 
+/* Counter @name of the pool of huge pages of @page_kib; -errno. */
+int fr_hugepages_counter(const struct fr_ctx *ctx, unsigned int page_kib, const char *name,
+			 uint64_t *ret_v);
+/* Set the counter that @fd is open for; -errno. */
+int fr_hugepages_set_counter(int fd, uint64_t v);
+
 /* How many huge pages of 1 << @page_shift bytes a new mapping can reserve; or -errno. */
 int fr_hugepages_available(const struct fr_ctx *ctx, unsigned int page_shift, uint64_t *ret_pages);
 

@@ -74,3 +74,8 @@ int fr_journal_remove(const struct fr_ctx *ctx)
 		return -ENOMEM;
 	return unlink(path) && errno != ENOENT ? -errno : 0;
 }
+
+int fr_journal_failed(int r, struct fr_error *e)
+{
+	return fr_fail(e, FR_FAULT_SYSTEM, -r, JOURNAL ": %s", strerror(-r));
+}

@@ -31,5 +31,7 @@ const char *fr_journal_next(const struct fr_journal *j, enum fr_journal_kind kin
 			    const char *text);
 /* That there is none is no failure. */
 int fr_journal_remove(const struct fr_ctx *ctx);
+/* Say in @e that one of these has failed with @r. */
+int fr_journal_failed(int r, struct fr_error *e);
 
 #endif /* FR_JOURNAL_H */

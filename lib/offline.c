@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 
+#include "hugepages.h"
 #include "kernel.h"
 #include "offline.h"
 #include "util.h"
@@ -142,26 +143,14 @@ static int save(const struct fr_ctx *ctx, const struct fr_offline *o, struct fr_
 
 /* ------------------------------------------------------------------------ huge pages */
 
-static int read_counter(const struct fr_ctx *ctx, unsigned int page_kib, const char *name,
-			uint64_t *ret)
-{
-	_cleanup_free_ char *path = fr_path(ctx, POOLS_DIR "/hugepages-%ukB/%s", page_kib, name);
-	_cleanup_free_ char *text = NULL;
-	int r = path ? fr_read_file(path, 64, &text, NULL) : -ENOMEM;
-
-	if (!r)
-		*ret = strtoull(text, NULL, 10);
-	return r;
-}
-
 /* What nr_hugepages was set to; it also shows surplus pages. */
 static int pool_pages(const struct fr_ctx *ctx, unsigned int page_kib, uint64_t *ret)
 {
 	uint64_t surplus;
-	int r = read_counter(ctx, page_kib, "nr_hugepages", ret);
+	int r = fr_hugepages_counter(ctx, page_kib, "nr_hugepages", ret);
 
 	if (!r)
-		r = read_counter(ctx, page_kib, "surplus_hugepages", &surplus);
+		r = fr_hugepages_counter(ctx, page_kib, "surplus_hugepages", &surplus);
 	if (!r)
 		*ret -= fr_min_u64(*ret, surplus);
 	return r;
@@ -196,13 +185,10 @@ static int set_pool(const struct fr_ctx *ctx, const struct fr_offline_pool *p)
 	_cleanup_free_ char *path =
 		fr_path(ctx, POOLS_DIR "/hugepages-%ukB/nr_hugepages", p->page_kib);
 	int fd = path ? open(path, O_WRONLY | O_CLOEXEC) : -1, r;
-	char text[32];
 
 	if (fd < 0)
 		return path ? -errno : -ENOMEM;
-	snprintf(text, sizeof(text), "%" PRIu64 "\n", p->pages);
-	/* only a file of a test has a length */
-	r = ftruncate(fd, 0) && errno != EINVAL ? -errno : fr_write_all(fd, text, strlen(text));
+	r = fr_hugepages_set_counter(fd, p->pages);
 	close(fd);
 	return r;
 }

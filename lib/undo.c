@@ -12,6 +12,7 @@
 
 #include "arm.h"
 #include "guardian.h"
+#include "hugepages.h"
 #include "journal.h"
 #include "kernel.h"
 #include "owners.h"
@@ -66,28 +67,27 @@ static int undo_limit(const struct fr_ctx *ctx)
 {
 	_cleanup_free_ char *path =
 		fr_path(ctx, "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_overcommit_hugepages");
-	_cleanup_free_ char *text = NULL;
 	_cleanup_close_ int fd = -1;
-	uint64_t before, raised;
+	uint64_t now = 0, before, raised, old = 0;
 	struct fr_journal j;
-	char old[32] = "";
+	bool is_raised = false;
 	int r = path ? fr_journal_read(ctx, &j) : -ENOMEM;
 
 	if (r)
 		return r == -ENOENT ? 0 : r;
 	/* where there are no huge pages there is no such file, and nothing is written down either */
 	if (fr_journal_next(&j, FR_JOURNAL_LIMIT, NULL))
-		r = fr_read_file(path, 64, &text, NULL);
-	for (const char *at = NULL;
-	     !r && text && (at = fr_journal_next(&j, FR_JOURNAL_LIMIT, at));)
-		if (sscanf(at, "%" SCNu64 " %" SCNu64, &before, &raised) == 2 &&
-		    strtoull(text, NULL, 10) == raised)
-			snprintf(old, sizeof(old), "%" PRIu64 "\n", before);
+		r = fr_hugepages_counter(ctx, 2048, "nr_overcommit_hugepages", &now);
+	for (const char *at = NULL; !r && (at = fr_journal_next(&j, FR_JOURNAL_LIMIT, at));)
+		if (sscanf(at, "%" SCNu64 " %" SCNu64, &before, &raised) == 2 && now == raised) {
+			is_raised = true;
+			old = before;
+		}
 	fr_journal_clear(&j);
-	if (r || !*old)
+	if (r || !is_raised)
 		return r;
 	fd = open(path, O_WRONLY | O_CLOEXEC);
-	return fd < 0 ? -errno : fr_write_all(fd, old, strlen(old));
+	return fd < 0 ? -errno : fr_hugepages_set_counter(fd, old);
 }
 
 int fr_undo_limit(const struct fr_ctx *ctx)
@@ -176,9 +176,7 @@ int fr_undo_left(const struct fr_ctx *ctx, struct fr_error *e)
 	remove_guardians_cgroup(ctx);
 	r = fr_journal_read(ctx, &j);
 	if (r)
-		return r == -ENOENT ? 0 :
-				      fr_fail(e, FR_FAULT_SYSTEM, -r,
-					      "/run/kexec-fastrestart/journal: %s", strerror(-r));
+		return r == -ENOENT ? 0 : fr_journal_failed(r, e);
 	fr_log(ctx, FR_LOG_WARN,
 	       "an exec was killed, and its guardian, too: undoing what they have left");
 	/* whatever cannot be undone: guests run on */
@@ -200,7 +198,5 @@ int fr_undo_left(const struct fr_ctx *ctx, struct fr_error *e)
 	if (failed)
 		return failed;
 	r = FR_INSIST(fr_journal_remove(ctx));
-	return r ? fr_fail(e, FR_FAULT_SYSTEM, -r, "/run/kexec-fastrestart/journal: %s",
-			   strerror(-r)) :
-		   1;
+	return r ? fr_journal_failed(r, e) : 1;
 }
