@@ -908,6 +908,11 @@ static int make_plan(struct load *l, struct fr_error *e)
 	if (!r && !l->nr_regions)
 		r = warn(l->plan, strdup("nothing is kept: --preserve and --vm name what to keep"),
 			 e);
+	if (!r && !l->plan->patched)
+		r = warn(
+			l->plan,
+			strdup("the next kernel lacks the patches: its users can read the descriptor, with the state of guests' devices, in /sys/kernel/boot_params/setup_data"),
+			e);
 	if (!r && !l->cmdline[0])
 		r = warn(
 			l->plan,

@@ -109,6 +109,7 @@ must_json() {
 	fastrestart load --kernel "$IMAGE" --append x --dry-run --allow-unpatched --json
 	check_status 0
 	must_json .plan.patched false
+	must_json '[.warnings[].text | select(test("users can read the descriptor"))] | length' 1
 	"$MKIMAGE" future > "$IMAGE"
 	fastrestart load --kernel "$IMAGE" --append x --dry-run --allow-unpatched
 	check_status 5
