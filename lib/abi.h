@@ -268,7 +268,8 @@ struct fr_wire_blob {
  *     ESTALE already restored or released; EMEDIUMTYPE wrong file system or
  *     page size; ENOTEMPTY the file has pages or a size; EPERM file not open
  *     for writing or sealed; ENOSPC file system or reservation limit;
- *     ENOMEM; EINTR a fatal signal.
+ *     ENOMEM; EINTR a fatal signal; EFBIG more than a file there can have;
+ *     EHWPOISON one of its pages is broken; EBADF, EINVAL an argument.
  * FR_IOC_RELEASE: clear the region's pages and give them to the page allocator.
  *   @fd is -1.  Errors as above.
  * FR_IOC_STAMP: set stamp @fd (enum fr_stamp_id, FR_STAMP_RESTORE_BEGIN or

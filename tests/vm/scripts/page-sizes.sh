@@ -23,11 +23,13 @@ still_kept() { must_equal "$1: state" "$(region "$1" state)" kept; }
 
 case $FR_STAGE in
 1)
-	memory_mounts 40
-	mkdir -p /mnt/huge1G /mnt/limited
+	memory_mounts 80
+	mkdir -p /mnt/huge1G /mnt/limited /mnt/reserved
 	must_count 1048576kB 1 1 0 0
 	mount -t hugetlbfs -o pagesize=1G none /mnt/huge1G
 	mount -t hugetlbfs -o pagesize=2M,size=32M,min_size=16M none /mnt/limited
+	mount -t hugetlbfs -o pagesize=2M none /mnt/reserved
+	must pattern fill /mnt/reserved/reserved "$FR_NONCE" $((80 << 20))
 	must pattern fill /mnt/huge/two "$FR_NONCE" $((32 << 20))
 	must pattern fill /mnt/limited/limited "$FR_NONCE" $((24 << 20))
 	# a page between two holes
@@ -35,14 +37,14 @@ case $FR_STAGE in
 	must pattern fill /mnt/huge1G/one "$FR_NONCE" $((64 << 20)) $((1 << 30))
 	must pattern fill /mnt/tmpfs/small "$FR_NONCE" $((8 << 20))
 	must load_without_pages --preserve /mnt/huge/two --preserve /mnt/huge1G/one \
-		--preserve /mnt/limited/limited --preserve /mnt/tmpfs/small
+		--preserve /mnt/limited/limited --preserve /mnt/reserved/reserved --preserve /mnt/tmpfs/small
 	must_equal "page sizes" "$(load_without_pages --dry-run --force --json --preserve /mnt/huge/two \
 		--preserve /mnt/huge1G/one | jq -c '[.regions[].page_bytes]')" '[2097152,1073741824]'
 	jump
 	;;
 2)
 	memory_mounts 20
-	mkdir -p /mnt/huge1G /mnt/limited $cgroup
+	mkdir -p /mnt/huge1G /mnt/limited /mnt/reserved $cgroup
 	echo "+memory +hugetlb" >/sys/fs/cgroup/cgroup.subtree_control
 	mkdir -p $cgroup
 
@@ -86,7 +88,26 @@ case $FR_STAGE in
 	rm /mnt/limited/other # as many pages fewer are surplus
 	must_count 2048kB 33 17 8 13
 	must kexec-fastrestart restore limited
-	cat $pages/hugepages-2048kB/*_hugepages | tr '\n' ' '
+	must_count 2048kB 45 17 0 25
+
+	# and when it failed with some of its pages adopted already, without a limit beside the reservation
+	mount -t hugetlbfs -o pagesize=2M,min_size=16M none /mnt/reserved
+	must pattern fill /mnt/reserved/other "$FR_NONCE" $((6 << 20))
+	must_count 2048kB 45 14 5 25
+	echo 100M >$cgroup/hugetlb.2MB.max
+	must_fail 1 in_cgroup kexec-fastrestart restore reserved
+	still_kept reserved
+	echo max >$cgroup/hugetlb.2MB.max
+	must_count 2048kB 45 14 5 25
+	must kexec-fastrestart restore reserved
+	must pattern check /mnt/reserved/reserved "$FR_NONCE"
+	must_count 2048kB 85 14 0 65
+	# what others have left of the pool is no reservation: pages that were kept are
+	must pattern fill /mnt/huge/others "$FR_NONCE" $((28 << 20))
+	must_count 2048kB 85 0 0 65
+	rm /mnt/reserved/reserved
+	must_count 2048kB 53 8 8 33
+	must pattern fill /mnt/reserved/again "$FR_NONCE" $((16 << 20))
 
 	must pattern check /mnt/huge/two "$FR_NONCE"
 	must pattern check /mnt/limited/limited "$FR_NONCE"
@@ -96,12 +117,13 @@ case $FR_STAGE in
 	must_equal "MiB that one has" "$(du -m /mnt/huge1G/one | cut -f1)" 1024
 
 	# nothing is left of them
-	rm /mnt/huge/two /mnt/huge1G/one /mnt/limited/limited
-	must_count 2048kB 20 20 8 0
+	rm /mnt/huge/two /mnt/huge1G/one /mnt/limited/limited /mnt/reserved/* /mnt/huge/others
+	must_count 2048kB 20 20 16 0
 	must_count 1048576kB 0 0 0 0
 	must_equal "charged, 2 MiB" "$(cat $cgroup/hugetlb.2MB.current)" 0
 	must_equal "charged, 1 GiB" "$(cat $cgroup/hugetlb.1GB.current)" 0
 	umount /mnt/limited
+	umount /mnt/reserved
 	must_count 2048kB 20 20 0 0
 	done_ok
 	;;
