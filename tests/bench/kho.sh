@@ -14,7 +14,7 @@
 kho_l1() {
 	local try
 	for try in 1 2 3; do
-		l1_run --kernel kho --also kho --smp 4 --mem 8G --limit 300 \
+		l1_run --kernel kho --also kho --smp 4 --mem 8G --touched --limit 300 \
 			--append "liveupdate=on fr.shape=$1 fr.bytes=$(numfmt --from=iec "$2")" \
 			--add "$(locked images static_program "$FR_TESTS/bench/luo.c")=bin/luo" \
 			--add "$(locked images static_program "$FR_TESTS/bench/frames.c")=bin/frames" \
@@ -34,7 +34,7 @@ last_extents() {
 kho_bench() {
 	local name=$1 runs=$2 shape=$3 bytes=$4 i ours='' theirs='' line values
 	for ((i = 0; i < runs; i++)); do
-		line=$(restore_l1 "$shape" "$bytes" 1 4 8G) || return 1
+		line=$(restore_l1 "$shape" "$bytes" 1 4 8G --touched) || return 1
 		ours+=$line$'\n'
 		line=$(kho_l1 "$shape" "$bytes") || return 1
 		theirs+=$line$'\n'

@@ -4,11 +4,12 @@
 # Each is one L1 that restores its file after each of several hops (l1/restore.sh).
 #
 # L1 has 64 GiB where it can, as hosts do: on smaller machines x86 has memory blocks of 128 MiB
-# rather than 2 GiB, and the devices of those are most of what there is to do.
+# rather than 2 GiB, and the devices of those are most of what there is to do.  An L1 of 8 GiB has
+# all of its memory touched beforehand: this machine has so much.
 
-# restore_l1 SHAPE BYTES HOPS SMP MEM: prints "key=value ..." for each hop.
+# restore_l1 SHAPE BYTES HOPS SMP MEM [OPTION...]: prints "key=value ..." for each hop.
 restore_l1() {
-	l1_run --kernel patched-bench --next patched-bench --smp "$4" --mem "$5" --limit 900 \
+	l1_run --kernel patched-bench --next patched-bench --smp "$4" --mem "$5" --limit 900 "${@:6}" \
 		--append "fr.shape=$1 fr.bytes=$(numfmt --from=iec "$2") fr.hops=$3" \
 		--add "$FR_TOOL" --add "$(locked images static_program "$FR_TESTS/bench/frames.c")=bin/frames" \
 		"$FR_TESTS/bench/l1/restore.sh" </dev/null || return 1
@@ -45,7 +46,7 @@ bench_restore_1g() { restore_bench restore_1g 1G 8 64G 0.004 "$1"; }
 # Everything after the jump: the descriptor copied and validated, sections added, the file restored.
 scattered() {
 	local name=$1 lines values
-	lines=$(restore_l1 "$2" "$3" "$5" 4 8G) || return 1
+	lines=$(restore_l1 "$2" "$3" "$5" 4 8G --touched) || return 1
 	mapfile -t values < <(sum_of copy_us mixed_us restore_us <<<"$lines" | awk '{ printf "%.4f\n", $1 / 1e6 }')
 	bench_result "$name" s "the bar" "$4" "${FR_L1_ACCEL:-tcg}, 4 vCPU, $2, $3 in \
 $(sed -n 's/.*extents=//p' <<<"$lines" | tail -n 1) extents" "${values[@]}"
