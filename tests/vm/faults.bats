@@ -29,7 +29,7 @@ load helper
 }
 
 @test "damaged descriptors: the kernel refuses them, and keeps off" {
-	vm damage --kernel patched --limit 300 --add "$FR_TESTS/vm/damages=damages" \
+	vm damage --kernel patched --mem 1536M --append "$overwrite" --limit 400 --add "$FR_TESTS/vm/damages=damages" \
 		--add "$(locked images static_program "$FR_TESTS/vm/tools/edit-descriptor.c")=bin/edit-descriptor"
 }
 

@@ -48,7 +48,7 @@ load helper
 }
 
 @test "through an unpatched kernel and back, and a plain kexec" {
-	vm unpatched --guest --kernel patched --also stock-6.12 --limit 240
+	vm unpatched --guest --kernel patched --also stock-6.12 --mem 2G --append "$overwrite" --limit 240
 	guest_lived g0
 }
 

@@ -64,6 +64,12 @@ cmdline_for() {
 	sed -e 's/\(BOOT_IMAGE\|memmap\)=[^ ]* *//g' -e 's/\(fr\.stage=\)[^ ]*/\1'"$1"'/' /proc/cmdline
 }
 
+# This kernel has overwritten all memory that it took for free (init_on_free=1, or page_poison=1 of debug
+# kernels): what it should keep off would not survive that by luck.
+must_overwrite_free() {
+	dmesg | grep -Eq 'mem auto-init: (.*heap free:on|CONFIG_PAGE_POISONING is on)' || fail "free memory is as it was"
+}
+
 # Mount a hugetlbfs with $1 pages of 2 MiB at /mnt/huge, and a tmpfs at /mnt/tmpfs.
 memory_mounts() {
 	mkdir -p /mnt/huge /mnt/tmpfs

@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Damaged descriptors, one for each hop: the kernel boots, says what it refuses, and
-# keeps off.  Each damage is undone in what the kernel shows of the descriptor, and so
-# the one file makes it through all hops; where the kernel cannot even show it, the
-# next stage begins with a new file.
+# Damaged descriptors, one for each hop: the kernel boots, says what it refuses, and keeps off.
+# Each damage is undone in what the kernel shows of the descriptor, and so one file makes it
+# through all hops.
 damages=$(wc -l </payload/damages)
 damage=$(sed -n "${FR_STAGE}p" /payload/damages)
 
-new_file() {
+must_overwrite_free
+if [ "$FR_STAGE" = 1 ]; then
 	memory_mounts 64
 	must pattern fill /mnt/huge/data "$FR_NONCE" $((96 << 20))
-	regions="--preserve /mnt/huge/data,name=huge --force"	# without the damaged one
-}
-
-if [ "$FR_STAGE" = 1 ]; then
-	new_file
+	regions="--preserve /mnt/huge/data,name=huge"
 elif [ "$FR_STAGE" -le $((damages + 1)) ]; then
 	said=$(cat /sys/kernel/fastrestart/status)
 	say "stage $FR_STAGE: $said"
@@ -22,15 +18,11 @@ elif [ "$FR_STAGE" -le $((damages + 1)) ]; then
 	*) fail "a damaged descriptor is $said" ;;
 	esac
 	dmesg | grep -i fastrestart | grep -qi refuse || fail "no word of it in the kernel's log"
-	if cat /sys/kernel/fastrestart/descriptor >/tmp/descriptor 2>/dev/null &&
-		[ -s /tmp/descriptor ]; then
-		must_fail 5 kexec-fastrestart inspect /tmp/descriptor
-		must edit-descriptor --undo /tmp/descriptor
-		must kexec-fastrestart inspect /tmp/descriptor
-		regions="--descriptor /tmp/descriptor"
-	else
-		new_file
-	fi
+	cat /sys/kernel/fastrestart/descriptor >/tmp/descriptor || fail "the descriptor is not shown"
+	must_fail 5 kexec-fastrestart inspect /tmp/descriptor
+	must edit-descriptor --undo /tmp/descriptor
+	must kexec-fastrestart inspect /tmp/descriptor
+	regions="--descriptor /tmp/descriptor"
 else
 	must_equal status "$(status kernel_status)" accepted
 	memory_mounts
@@ -40,6 +32,7 @@ else
 fi
 
 # shellcheck disable=SC2086 # several words
-must load_next $((FR_STAGE + 1)) $regions
+load_next $((FR_STAGE + 1)) $regions >/tmp/said 2>&1
+grep '^staged: 1 region, 96 MiB kept' /tmp/said || fail "load says: $(cat /tmp/said)"
 [ -n "$damage" ] || jump
 jump_damaged "$damage"

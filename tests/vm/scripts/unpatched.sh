@@ -18,13 +18,9 @@ case $FR_STAGE in
 	;;
 2)
 	[ ! -e /sys/kernel/fastrestart ] || fail "this kernel is patched"
+	must_overwrite_free
 	kexec-fastrestart list
 	must_equal "huge's state" "$(region huge state)" kept
-	# use all memory that there is, so that a kept page would not survive by luck
-	mkdir -p /mnt/hog
-	mount -t tmpfs -o size=100% none /mnt/hog
-	dd if=/dev/zero of=/mnt/hog/f bs=1M count=1500 2>/dev/null
-	rm /mnt/hog/f
 	must_fail 3 kexec-fastrestart restore huge
 	must load_next 3
 	jump
@@ -54,10 +50,7 @@ case $FR_STAGE in
 	;;
 4)
 	must_equal status "$(status kernel_status)" none
-	mkdir -p /mnt/hog
-	mount -t tmpfs -o size=100% none /mnt/hog
-	dd if=/dev/zero of=/mnt/hog/f bs=1M count=1500 2>/dev/null
-	rm /mnt/hog/f
+	must_overwrite_free
 	must load_next 5 --descriptor /descriptor
 	jump
 	;;
