@@ -12,8 +12,8 @@
  *   kill     the task gets SIGKILL, KILL_STEP_US later each time
  *
  * Only allocations of the task that asks can fail.  Below 32 MiB, no other task allocates
- * anything for a restore.  "objects-of-all" makes them fail for unbound kworkers as well, which
- * help with larger regions.
+ * anything for a restore.  "objects-of-all" and "pages-of-all" make them fail for unbound kworkers
+ * as well, which help with larger regions.
  *
  * A try that fails must leave nothing behind: the region is kept, the file is empty, and the
  * totals of memory, of huge pages and of the file system are what they were.  Exit status 1: the
@@ -163,6 +163,9 @@ static int attempt_starved(const struct way *w, const char *name, int fd, int n,
 	long step = strcmp(w->fault, "failslab") ? 1 : w->of_all ? OBJECTS_STEP : OBJECT_STEP;
 	int r;
 
+	/* else what the last try gave back is enough, without new pages */
+	if (!strcmp(w->fault, "fail_page_alloc"))
+		put("/sys/kernel/slab/radix_tree_node/shrink", "1");
 	put_fault(w->fault, "times", MANY);
 	put_fault(w->fault, "space", step * (n - 1) + 1);
 	put_fault(w->fault, "task-filter", 1);
@@ -216,6 +219,10 @@ static const struct way ways[] = {
 	{.name = "objects", .attempt = attempt_starved, .fault = "failslab"},
 	{.name = "pages", .attempt = attempt_starved, .fault = "fail_page_alloc"},
 	{.name = "objects-of-all", .attempt = attempt_starved, .fault = "failslab", .of_all = true},
+	{.name = "pages-of-all",
+	 .attempt = attempt_starved,
+	 .fault = "fail_page_alloc",
+	 .of_all = true},
 	{.name = "kill", .attempt = attempt_killed},
 };
 
