@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Five hops in a row, or as many as fr.hops= says.  After each one the digests are right, and
-# once all is restored the RAM and the limits that derive from it are those of the cold boot.
+# once all is restored the RAM, what nodes and zones have of it, and the limits that derive from it
+# are those of the cold boot.
 #
 # With fr.load, memory is written, compacted and reclaimed all the time: before load, while exec
 # prepares, and while the next kernel restores.  With a guest (--guest) that goes on, too.
@@ -29,6 +30,8 @@ if [ "$FR_STAGE" = 1 ]; then
 	must pattern fill /mnt/huge/data "$FR_NONCE" $((300 << 20))
 	must pattern fill /mnt/tmpfs/data "$FR_NONCE" $((150 << 20))
 	system_ram >/mnt/tmpfs/ram
+	zones >/mnt/tmpfs/zones
+	blocks >/mnt/tmpfs/blocks
 	limits >/mnt/tmpfs/limits
 	tables >/mnt/tmpfs/tables
 	mem_total >/mnt/tmpfs/total
@@ -52,6 +55,8 @@ else
 	must pattern check /mnt/huge/data "$FR_NONCE"
 	must pattern check /mnt/tmpfs/data "$FR_NONCE"
 	must_equal RAM "$(system_ram)" "$(cat /mnt/tmpfs/ram)"
+	must_equal zones "$(zones)" "$(cat /mnt/tmpfs/zones)"
+	must_equal blocks "$(blocks)" "$(cat /mnt/tmpfs/blocks)"
 	# KASAN takes an eighth of RAM for its shadow, and only what is taken at boot is missing in the numbers
 	case $(uname -r) in
 	*kasan*) percent=5 ;;
@@ -72,6 +77,7 @@ fi
 # shellcheck disable=SC2086 # words
 must load_next $((FR_STAGE + 1)) --digest --preserve /mnt/huge/data,name=huge \
 	--preserve /mnt/tmpfs/data,name=shmem --preserve /mnt/tmpfs/ram \
+	--preserve /mnt/tmpfs/zones --preserve /mnt/tmpfs/blocks \
 	--preserve /mnt/tmpfs/limits --preserve /mnt/tmpfs/tables --preserve /mnt/tmpfs/total $vms
 # every second time kexec copies the image, as where no huge pages can be had
 [ $((FR_STAGE % 2)) = 1 ] || jump --no-in-place
