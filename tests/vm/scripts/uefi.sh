@@ -11,6 +11,12 @@ address_in() {
 		jq -r --arg r "$1" '[.extents[] | select(.region == $r)][0].start_phys'
 }
 
+# The address of a page in the midst of the largest piece of one
+address_amid() {
+	kexec-fastrestart inspect --extents --json | jq -r --arg r "$1" '[.extents[] | select(.region == $r)] |
+		max_by(.bytes) | .start_phys + (.bytes / 8192 | floor) * 4096'
+}
+
 break_page() { echo "$1" >/sys/devices/system/memory/hard_offline_page; }
 
 # Each is marked (KPF_HWPOISON), and not free (KPF_BUDDY); and there are no others.
@@ -68,6 +74,7 @@ case $FR_STAGE in
 	must pattern fill /mnt/huge/data "$FR_NONCE" $((100 << 20))
 	must pattern fill /mnt/tmpfs/shmem "$FR_NONCE" $((40 << 20))
 	must pattern fill /mnt/tmpfs/junk "$FR_NONCE" $((20 << 20))
+	must pattern fill /mnt/tmpfs/doomed "$FR_NONCE" $((20 << 20))
 	# some page that is free
 	for page in 0x171234000 0x151234000 0x131234000 0x111234000 none; do
 		! break_page "$page" || break
@@ -77,7 +84,8 @@ case $FR_STAGE in
 	echo "paging=$(paging)" >>/mnt/tmpfs/notes
 	load_crash_kernel
 	# shellcheck disable=SC2086 # words
-	must load_next 2 --digest $keep --preserve /mnt/tmpfs/shmem,name=shmem --preserve /mnt/tmpfs/junk,name=junk
+	must load_next 2 --digest $keep --preserve /mnt/tmpfs/shmem,name=shmem \
+		--preserve /mnt/tmpfs/junk,name=junk --preserve /mnt/tmpfs/doomed,name=doomed
 	jump
 	;;
 2)
@@ -116,6 +124,14 @@ case $FR_STAGE in
 	must_fail 3 kexec-fastrestart restore shmem
 	must_equal "shmem's state" "$(region shmem state)" kept
 	must_be_broken "$first" "$second" "$third"
+	# what is released is RAM again, but for a page that is broken
+	fourth=$(address_amid doomed)
+	break_page "$fourth"
+	must_fail 3 kexec-fastrestart restore doomed
+	before=$(mem_total)
+	must kexec-fastrestart release doomed
+	must_equal "kB of doomed that are RAM again" $(($(mem_total) - before)) $(((20 << 10) - 4))
+	must_be_broken "$first" "$second" "$third" "$fourth"
 	efi_variables
 	must_equal "EFI variable" "$(tail -c +5 $variable)" "$FR_NONCE"
 	# again, because it is told at that time what there is to dump
