@@ -18,13 +18,17 @@ not_restored() {
 	done
 }
 
+# What a region has and nobody else: the nonce itself is on the command line
+secret=$(echo "$FR_NONCE" | md5sum | cut -d ' ' -f 1)
+
 case $FR_STAGE in
 1)
 	memory_mounts 100
 	must pattern fill /mnt/huge/data "$FR_NONCE" $((64 << 20))
 	must pattern fill /mnt/tmpfs/data "$FR_NONCE" $((256 << 20))
 	must pattern fill-holes /mnt/tmpfs/sparse "$FR_NONCE" $((32 << 20))
-	must load_next 2 --digest --preserve /mnt/huge/data,name=huge \
+	yes "$secret" | head -n 2000 >/mnt/tmpfs/secret
+	must load_next 2 --digest --preserve /mnt/huge/data,name=huge --preserve /mnt/tmpfs/secret \
 		--preserve /mnt/tmpfs/data,name=shmem --preserve /mnt/tmpfs/sparse
 	jump
 	;;
@@ -38,6 +42,14 @@ case $FR_STAGE in
 	! as_user 'cat /sys/kernel/fastrestart/regions/huge/state' || fail "others see a region"
 	! as_user 'head -c 8 /sys/kernel/fastrestart/descriptor' || fail "others read the descriptor"
 	! as_user ': <>/dev/fastrestart' || fail "others open /dev/fastrestart"
+	# nor where exec left the descriptor, which other kernels show to everybody; and the contents nobody sees
+	must grep -q /mnt/tmpfs/secret /sys/kernel/fastrestart/descriptor
+	node=$(grep -lx 0xc6525354 /sys/kernel/boot_params/setup_data/*/type) || fail "no node of a descriptor"
+	must as_user "cat ${node%type}data"
+	for word in KXFRDESC /mnt/tmpfs/secret "$secret"; do
+		! as_user "grep -r $word /sys/kernel/boot_params /sys/kernel/fastrestart" || fail "others read of $word"
+		! dmesg | grep "$word" || fail "the kernel's log has $word"
+	done
 	must_fail 8 as_user "LD_LIBRARY_PATH=$LD_LIBRARY_PATH $(command -v kexec-fastrestart) restore --all"
 	must : <>/dev/fastrestart
 	still_kept "not by others" huge
@@ -84,6 +96,7 @@ case $FR_STAGE in
 	must kexec-fastrestart restore --all
 	must pattern check /mnt/tmpfs/data "$FR_NONCE"
 	must pattern check /mnt/huge/data "$FR_NONCE"
+	must grep -q "$secret" /mnt/tmpfs/secret
 	# before the check, which fills them
 	[ "$(du -m /mnt/tmpfs/sparse | cut -f1)" -le 17 ] || fail "holes were filled"
 	must pattern check-holes /mnt/tmpfs/sparse "$FR_NONCE"
