@@ -17,12 +17,17 @@ load helper
 @test "other processes that use kept files: frozen for the jump; memcached finds its values again" {
 	local server lib add=()
 	server=$(locked images server_image)
+	# four seconds to read all of it
+	head -c 4M /dev/urandom >"$BATS_TEST_TMPDIR/slow"
 	for lib in "$server"/lib/*; do
 		add+=(--add "$lib=lib/$(basename "$lib")")
 	done
 	vm owners --kernel patched --mem 2G --limit 300 "${add[@]}" --add "$server/memcached=bin/memcached" \
 		--add "$(locked images static_program "$FR_TESTS/vm/tools/count.c")=bin/count" \
-		--add "$(locked images static_program "$FR_TESTS/vm/tools/uring.c")=bin/uring"
+		--add "$(locked images static_program "$FR_TESTS/vm/tools/uring.c")=bin/uring" \
+		--add "$(locked images static_program "$FR_TESTS/vm/tools/aio.c")=bin/aio" \
+		--qemu -drive --qemu "file=$BATS_TEST_TMPDIR/slow,if=none,format=raw,id=d2,throttling.bps-read=1048576" \
+		--qemu -device --qemu virtio-blk-pci,drive=d2
 }
 
 @test "kept pages all over the memory: load --evacuate makes room, and gives it back" {

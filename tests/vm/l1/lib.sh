@@ -183,11 +183,13 @@ jump() {
 }
 
 # Start exec, which stops itself when it reaches stage $1, and wait until it has: $exec, and $guardian
-# if there is one yet.
+# if there is one yet.  The rest are exec's arguments.
 exec_held_at() {
-	KEXEC_FASTRESTART_STOP_AT="$1:STOP" kexec-fastrestart exec &
+	held_at=$1
+	shift
+	KEXEC_FASTRESTART_STOP_AT="$held_at:STOP" kexec-fastrestart exec "$@" &
 	exec=$!
-	wait_for 30 grep -q '^State:.*stopped' /proc/$exec/status || fail "exec did not stop at $1"
+	wait_for 30 grep -q '^State:.*stopped' /proc/$exec/status || fail "exec did not stop at $held_at"
 	# shellcheck disable=SC2034 # the script's
 	guardian=$(grep -l fr-guardian /proc/[0-9]*/comm 2>/dev/null | cut -d/ -f3)
 }

@@ -35,6 +35,7 @@ all_unharmed() {
 loaded() {
 	must load_next 2 --force --digest --preserve /mnt/tmpfs/cache --preserve /mnt/huge/counted "$@"
 }
+is_reading() { grep -q '^ *[1-9]' /sys/block/vdc/inflight; }
 has_buffer() { grep -qs '^UserBufs:.1' "/proc/$1"/fdinfo/*; }
 
 case $FR_STAGE in
@@ -100,8 +101,17 @@ case $FR_STAGE in
 	# a server that ends in order keeps what it has
 	kill -USR1 $memcached
 	wait $memcached
-	loaded --preserve /mnt/tmpfs/cache.meta
-	jump -v
+	# what a process that stands still is reading from a disk gets to its memory before that is sealed
+	must fallocate -l 4194304 /mnt/tmpfs/slow
+	aio /mnt/tmpfs/slow /dev/vdc <&5 &
+	loaded --preserve /mnt/tmpfs/cache.meta --preserve /mnt/tmpfs/slow
+	exec_held_at saved -v
+	echo >&5
+	wait_for 20 is_reading || fail "nothing is read"
+	say "jump from stage 1, with reads in flight: $(cat /sys/block/vdc/inflight)"
+	kill -CONT "$exec"
+	wait "$exec"
+	fail "exec came back with status $?"
 	;;
 2)
 	memory_mounts
@@ -110,6 +120,7 @@ case $FR_STAGE in
 	set -- $(count -show /mnt/huge/counted)
 	[ "$1" -gt 0 ] || fail "nothing was counted"
 	[ $(($1 - $2)) -le 1 ] || fail "counted $1 and $2"
+	must cmp /mnt/tmpfs/slow /dev/vdc
 	memcached_starts
 	must_equal "values" "$(holds_all)" 50
 	kexec-fastrestart report
