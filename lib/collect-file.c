@@ -338,6 +338,8 @@ static int identify(struct fr_keep *k, const struct stat *st, struct fr_error *e
 	g->uid = st->st_uid;
 	g->gid = st->st_gid;
 	k->blocks = st->st_blocks;
+	k->dev = st->st_dev;
+	k->ino = st->st_ino;
 	return 0;
 }
 

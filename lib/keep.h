@@ -12,6 +12,7 @@ struct fr_keep {
 	struct fr_region region;
 	char *label;	  /* for messages: the path, or what it was named by */
 	int fd;		  /* -1 for a physical range */
+	uint64_t dev, ino;
 	char *addr;	  /* mapping of the whole file, NULL if empty */
 	size_t map_bytes; /* a multiple of page_bytes */
 	size_t page_bytes;

@@ -83,6 +83,18 @@ static int parse_buffers(const char *text, struct fr_ranges *ret)
 	return nr ? -EAGAIN : 0;
 }
 
+/* It has ended, or a security module hides it. */
+static bool cannot_be_seen(int r)
+{
+	return r == -ENOENT || r == -ESRCH || r == -EACCES || r == -EPERM;
+}
+
+/* An error that says nothing of what was to be seen: it must not pass for an answer. */
+static bool says_nothing(int r)
+{
+	return r == -ENOMEM || r == -EINTR;
+}
+
 /* Where the kernel does not say, they are taken to be everywhere. */
 static int read_buffers(const struct search *s, pid_t pid, const char *fd, struct fr_ranges *ret)
 {
@@ -102,21 +114,21 @@ static int read_buffers(const struct search *s, pid_t pid, const char *fd, struc
 		if (!r)
 			r = parse_buffers(text, ret);
 	}
-	return r ? fr_ranges_add(ret, 0, UINT64_MAX) : 0;
+	return r && !says_nothing(r) ? fr_ranges_add(ret, 0, UINT64_MAX) : r;
 }
 
 /* "7f00-7f01 rw-s 00000000 00:1a 123   /dev/shm/x"; @buffers: of this process */
-static bool maps_file(const struct search *s, const struct fr_ranges *buffers,
-		      struct fr_owner *owner)
+static int maps_file(const struct search *s, const struct fr_ranges *buffers,
+		     struct fr_owner *owner, bool *ret_maps)
 {
 	_cleanup_free_ char *path = fr_path(s->ctx, "/proc/%d/maps", (int)owner->pid), *maps = NULL;
 	unsigned long long start, stop;
 	unsigned long major, minor;
-	bool found = false;
 	char *end;
+	int r = path ? fr_read_file(path, MAPS_BYTES, &maps, NULL) : -ENOMEM;
 
-	if (!path || fr_read_file(path, MAPS_BYTES, &maps, NULL))
-		return false;
+	if (r)
+		return cannot_be_seen(r) ? 0 : r;
 	for (const char *p = maps; p && *p; p = strchr(p, '\n')) {
 		p += *p == '\n';
 		start = strtoull(p, &end, 16);
@@ -131,12 +143,12 @@ static bool maps_file(const struct search *s, const struct fr_ranges *buffers,
 		minor = strtoul(end + 1, &end, 16);
 		if (!is_kept(s, makedev(major, minor), strtoull(end, NULL, 10), &owner->file))
 			continue;
-		found = true;
+		*ret_maps = true;
 		owner->fixed_buffers |= fr_ranges_touch(buffers, start, stop);
 		if (!buffers->nr || owner->fixed_buffers)
 			break;
 	}
-	return found;
+	return 0;
 }
 
 bool fr_is_assigned_device(const char *target)
@@ -157,47 +169,55 @@ static int opens_file(const struct search *s, struct fr_owner *owner, bool *ret_
 {
 	_cleanup_free_ char *path = fr_path(s->ctx, "/proc/%d/fd", (int)owner->pid);
 	DIR *dir = path ? opendir(path) : NULL;
+	int r = dir ? 0 : path ? -errno : -ENOMEM;
 	char target[64];
 	struct dirent *d;
 	struct statx st;
 	ssize_t n;
-	int r = 0;
 
-	while (dir && !r && (d = readdir(dir))) {
+	if (!dir)
+		return cannot_be_seen(r) ? 0 : r;
+	while (!r && (errno = 0, d = readdir(dir))) {
 		if (!isdigit((unsigned char)d->d_name[0]))
 			continue;
 		/* not to wait for the server of a network file system */
-		if (!statx(dirfd(dir), d->d_name, AT_STATX_DONT_SYNC, STATX_INO, &st) &&
-		    is_kept(s, makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino,
-			    &owner->file))
+		if (statx(dirfd(dir), d->d_name, AT_STATX_DONT_SYNC, STATX_INO, &st))
+			r = says_nothing(-errno) ? -errno : 0;
+		else if (is_kept(s, makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino,
+				 &owner->file))
 			*ret_opens = true;
 		n = readlinkat(dirfd(dir), d->d_name, target, sizeof(target) - 1);
+		if (n < 0 && says_nothing(-errno))
+			r = -errno;
 		target[n > 0 ? n : 0] = '\0';
 		owner->assigned_device |= fr_is_assigned_device(target);
-		if (!strcmp(target, "anon_inode:[io_uring]"))
+		if (!r && !strcmp(target, "anon_inode:[io_uring]"))
 			r = read_buffers(s, owner->pid, d->d_name, ret_buffers);
 	}
-	if (dir)
-		closedir(dir);
+	if (!r && !cannot_be_seen(-errno))
+		r = -errno;
+	closedir(dir);
 	return r;
 }
 
-static void read_comm(const struct fr_ctx *ctx, struct fr_owner *owner)
+static int read_comm(const struct fr_ctx *ctx, struct fr_owner *owner)
 {
 	_cleanup_free_ char *path = fr_path(ctx, "/proc/%d/comm", (int)owner->pid), *text = NULL;
+	int r = path ? fr_read_file(path, sizeof(owner->comm), &text, NULL) : -ENOMEM;
 
-	if (path && !fr_read_file(path, sizeof(owner->comm), &text, NULL))
+	if (!r)
 		text[strcspn(text, "\n")] = '\0';
-	snprintf(owner->comm, sizeof(owner->comm), "%s", text && *text ? text : "?");
+	snprintf(owner->comm, sizeof(owner->comm), "%s", !r && *text ? text : "?");
+	return says_nothing(r) ? r : 0;
 }
 
 static int look_at(void *data, size_t index, struct fr_error *e)
 {
 	struct search *s = data;
-	int r = 0;
+	int r;
 
 	/* one that has ended is no owner */
-	for (size_t i = index * PER_THREAD; !r && i < s->nr && i < (index + 1) * PER_THREAD; i++) {
+	for (size_t i = index * PER_THREAD; i < s->nr && i < (index + 1) * PER_THREAD; i++) {
 		struct fr_owner *owner = &s->owners[i];
 		struct fr_ranges buffers = {0};
 		bool has = false;
@@ -205,13 +225,17 @@ static int look_at(void *data, size_t index, struct fr_error *e)
 		owner->pid = s->pids[i];
 		r = opens_file(s, owner, &has, &buffers);
 		fr_ranges_normalise(&buffers);
-		if (!has || buffers.nr)
-			has |= maps_file(s, &buffers, owner);
-		if (has)
-			read_comm(s->ctx, owner);
+		if (!r && (!has || buffers.nr))
+			r = maps_file(s, &buffers, owner, &has);
+		if (!r && has)
+			r = read_comm(s->ctx, owner);
 		fr_ranges_clear(&buffers);
+		if (r)
+			return fr_fail(e, FR_FAULT_SYSTEM, -r,
+				       "process %d: cannot see which files it has: %s",
+				       (int)owner->pid, strerror(-r));
 	}
-	return r ? out_of_memory(e) : 0;
+	return 0;
 }
 
 static bool is_one_of(pid_t pid, const pid_t *v, size_t nr)
@@ -229,11 +253,12 @@ static int list_processes(struct search *s, const pid_t *but, size_t nr_but, str
 	DIR *dir = path ? opendir(path) : NULL;
 	struct dirent *d;
 	pid_t *v;
+	int err;
 
 	if (!dir)
 		return fr_fail(e, FR_FAULT_SYSTEM, path ? errno : ENOMEM, "/proc: %s",
 			       strerror(path ? errno : ENOMEM));
-	while ((d = readdir(dir))) {
+	while (errno = 0, (d = readdir(dir))) {
 		pid_t pid = isdigit((unsigned char)d->d_name[0]) ? atoi(d->d_name) : 0;
 
 		if (pid <= 1 || pid == getpid() || is_one_of(pid, but, nr_but))
@@ -246,8 +271,9 @@ static int list_processes(struct search *s, const pid_t *but, size_t nr_but, str
 		s->pids = v;
 		v[s->nr++] = pid;
 	}
+	err = errno;
 	closedir(dir);
-	return 0;
+	return err ? fr_fail(e, FR_FAULT_SYSTEM, err, "/proc: %s", strerror(err)) : 0;
 }
 
 int fr_owners_find(const struct fr_ctx *ctx, const struct fr_file_id *files, size_t nr_files,

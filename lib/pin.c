@@ -59,12 +59,10 @@ const struct fr_region *fr_keep_region(const struct fr_keep *k)
 
 bool fr_keep_file(const struct fr_keep *k, uint64_t *ret_dev, uint64_t *ret_ino)
 {
-	struct stat st;
-
-	if (k->fd < 0 || fstat(k->fd, &st))
+	if (k->fd < 0)
 		return false;
-	*ret_dev = st.st_dev;
-	*ret_ino = st.st_ino;
+	*ret_dev = k->dev;
+	*ret_ino = k->ino;
 	return true;
 }
 
