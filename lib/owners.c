@@ -345,6 +345,11 @@ static int write_small(const char *dir, const char *file, const char *text)
 	return fd < 0 ? -errno : fr_write_all(fd, text, strlen(text));
 }
 
+static bool has_gone(int r)
+{
+	return r == -ENOENT || r == -ENODEV;
+}
+
 /*
  * "0::/system.slice/x.service" of /proc/PID/cgroup, below the hierarchy's root; of a process
  * whose threads are in cgroups of their own the one that has them all.  -ENOTSUP without cgroup v2.
@@ -371,10 +376,14 @@ static int cgroup_of(const struct fr_ctx *ctx, pid_t pid, char ret[PATH_BYTES])
 		return -EXDEV;
 	if (snprintf(ret, PATH_BYTES, "%s%s", root, line[1] ? line : "") >= PATH_BYTES)
 		return -ENAMETOOLONG;
-	while (strlen(ret) > strlen(root) && !read_small(ret, "cgroup.type", type, sizeof(type)) &&
-	       !strcmp(type, "threaded\n") && (slash = strrchr(ret, '/')))
+	while (strlen(ret) > strlen(root)) {
+		r = read_small(ret, "cgroup.type", type, sizeof(type));
+		slash = strrchr(ret, '/');
+		if (r || strcmp(type, "threaded\n") || !slash)
+			break;
 		*slash = '\0';
-	return 0;
+	}
+	return has_gone(r) ? 0 : r;
 }
 
 static bool is_within(const char *path, const char *dir)
@@ -384,29 +393,36 @@ static bool is_within(const char *path, const char *dir)
 	return !strncmp(path, dir, n) && (path[n] == '/' || !path[n]);
 }
 
-/* Would freezing @dir freeze somebody who has to go on? */
-static bool holds_others(const struct fr_ctx *ctx, const char *dir, const pid_t *but, size_t nr_but)
+/* Would freezing @dir freeze somebody who has to go on?  1, 0, or why that cannot be told. */
+static int holds_others(const struct fr_ctx *ctx, const char *dir, const pid_t *but, size_t nr_but)
 {
 	_cleanup_free_ char *root = NULL;
 	char path[PATH_BYTES];
+	int r = fr_cgroup_root(ctx, &root);
 
-	if (fr_cgroup_root(ctx, &root) || !strcmp(dir, root))
-		return true;
+	if (r || !strcmp(dir, root))
+		return r ? r : 1;
 	for (size_t i = 0; i < nr_but + 2; i++) {
 		pid_t pid = i < nr_but ? but[i] : i == nr_but ? getpid() : 1;
 
-		if (!cgroup_of(ctx, pid, path) && is_within(path, dir))
-			return true;
+		r = cgroup_of(ctx, pid, path);
+		if (!r && is_within(path, dir))
+			return 1;
+		if (says_nothing(r))
+			return r;
 	}
-	return false;
+	return 0;
 }
 
-static bool stands_still(const char *dir)
+/* 1, 0, or why that cannot be told */
+static int stands_still(const char *dir)
 {
 	char events[256];
+	int r = read_small(dir, "cgroup.events", events, sizeof(events));
 
-	return !read_small(dir, "cgroup.events", events, sizeof(events)) &&
-	       strstr(events, "frozen 1");
+	if (r)
+		return has_gone(r) ? 0 : r;
+	return strstr(events, "frozen 1") != NULL;
 }
 
 /* ----------------------------------------------------------------------------- thawing */
@@ -529,10 +545,14 @@ static int freeze_one(const struct fr_ctx *ctx, pid_t pid, const pid_t *but, siz
 {
 	int r = cgroup_of(ctx, pid, dir);
 
-	if (r || stands_still(dir))
-		return r;
-	r = holds_others(ctx, dir, but, nr_but) ? move_into_child(ctx, dir, pid) :
-						  fr_journal_add(ctx, FR_JOURNAL_CGROUP, dir);
+	if (!r)
+		r = stands_still(dir);
+	if (r) /* somebody else may have frozen it, who does not want it thawed */
+		return r < 0 ? r : 0;
+	r = holds_others(ctx, dir, but, nr_but);
+	if (r >= 0)
+		r = r ? move_into_child(ctx, dir, pid) :
+			fr_journal_add(ctx, FR_JOURNAL_CGROUP, dir);
 	return r ? r : write_small(dir, "cgroup.freeze", "1");
 }
 
@@ -540,7 +560,7 @@ static bool is_gone(const struct fr_ctx *ctx, pid_t pid)
 {
 	_cleanup_free_ char *path = fr_path(ctx, "/proc/%d", (int)pid);
 
-	return path && access(path, F_OK);
+	return path && access(path, F_OK) && errno == ENOENT;
 }
 
 bool fr_owners_frozen(const struct fr_ctx *ctx, const struct fr_owners *o)
@@ -549,7 +569,7 @@ bool fr_owners_frozen(const struct fr_ctx *ctx, const struct fr_owners *o)
 
 	for (size_t i = 0; i < o->nr; i++)
 		if (!is_gone(ctx, o->v[i].pid) &&
-		    (cgroup_of(ctx, o->v[i].pid, dir) || !stands_still(dir)))
+		    (cgroup_of(ctx, o->v[i].pid, dir) || stands_still(dir) != 1))
 			return false;
 	return true;
 }
