@@ -435,24 +435,28 @@ static bool is_child(const char *dir)
 }
 
 /* Back to where they came from. */
-static void empty_child(const char *dir)
+static int empty_child(const char *dir)
 {
 	_cleanup_free_ char *parent = strdup(dir), *procs = NULL, *pids = NULL;
 	char *slash = parent ? strrchr(parent, '/') : NULL, *save = NULL;
+	int r;
 
 	if (!slash || asprintf(&procs, "%s/cgroup.procs", dir) < 0)
-		return;
+		return -ENOMEM;
 	*slash = '\0';
 	for (int tries = 0; tries < FORKS; tries++) {
 		free(pids);
 		pids = NULL;
-		if (fr_read_file(procs, 64 << 20, &pids, NULL) || !*pids)
+		r = fr_read_file(procs, 64 << 20, &pids, NULL);
+		if (r)
+			return r;
+		if (!*pids)
 			break;
 		for (char *pid = strtok_r(pids, "\n", &save); pid;
 		     pid = strtok_r(NULL, "\n", &save))
 			write_small(parent, "cgroup.procs", pid);
 	}
-	rmdir(dir);
+	return rmdir(dir) ? -errno : 0;
 }
 
 int fr_owners_thaw(const struct fr_ctx *ctx)
@@ -470,7 +474,7 @@ int fr_owners_thaw(const struct fr_ctx *ctx)
 			failed = r;
 		}
 		if (is_child(dir))
-			empty_child(dir);
+			FR_INSIST(empty_child(dir));
 	}
 	fr_journal_clear(&j);
 	return failed;
