@@ -630,14 +630,36 @@ int fr_owners_freeze(const struct fr_ctx *ctx, const struct fr_owners *o, const 
 
 /* ---------------------------------------------------------------------------- draining */
 
-/* "  reads  writes" of /sys/block/DISK/inflight */
-static bool is_reading(const char *block, const char *disk)
+/* "  reads  writes" of /sys/block/DISK/inflight: 1, 0, or why that cannot be told */
+static int is_reading(const char *block, const char *disk)
 {
 	_cleanup_free_ char *dir = NULL;
 	char text[64];
+	int r = asprintf(&dir, "%s/%s", block, disk) < 0 ? -ENOMEM : 0;
 
-	return asprintf(&dir, "%s/%s", block, disk) >= 0 &&
-	       !read_small(dir, "inflight", text, sizeof(text)) && strtoul(text, NULL, 10);
+	if (!r)
+		r = read_small(dir, "inflight", text, sizeof(text));
+	if (r)
+		return has_gone(r) ? 0 : r;
+	return strtoul(text, NULL, 10) != 0;
+}
+
+static int drain_disk(const char *block, const char *disk, uint64_t end, struct fr_error *e)
+{
+	int r;
+
+	while ((r = is_reading(block, disk)) > 0) {
+		if (fr_now_ms() >= end)
+			return fr_fail(
+				e, FR_FAULT_REFUSED, ETIMEDOUT,
+				"/sys/block/%s/inflight: it is read from all the time, maybe "
+				"into kept memory: stop what does that",
+				disk);
+		poll(NULL, 0, LOOK_MS);
+	}
+	return r ? fr_fail(e, FR_FAULT_SYSTEM, -r, "/sys/block/%s/inflight: %s", disk,
+			   strerror(-r)) :
+		   0;
 }
 
 int fr_owners_drain(const struct fr_ctx *ctx, unsigned int timeout_ms, struct fr_error *e)
@@ -645,23 +667,17 @@ int fr_owners_drain(const struct fr_ctx *ctx, unsigned int timeout_ms, struct fr
 	_cleanup_free_ char *block = fr_path(ctx, "/sys/block");
 	DIR *dir = block ? opendir(block) : NULL;
 	uint64_t end = fr_now_ms() + timeout_ms;
+	int r = 0, err = dir ? 0 : block ? errno : ENOMEM;
 	struct dirent *d;
-	int r = 0;
 
-	while (dir && !r && (d = readdir(dir))) {
-		while (d->d_name[0] != '.' && is_reading(block, d->d_name)) {
-			if (fr_now_ms() >= end) {
-				r = fr_fail(
-					e, FR_FAULT_REFUSED, ETIMEDOUT,
-					"/sys/block/%s/inflight: it is read from all the time, maybe "
-					"into kept memory: stop what does that",
-					d->d_name);
-				break;
-			}
-			poll(NULL, 0, LOOK_MS);
-		}
-	}
-	if (dir)
+	if (err == ENOENT) /* there are no disks */
+		return 0;
+	while (dir && !r && (errno = 0, d = readdir(dir)))
+		if (d->d_name[0] != '.')
+			r = drain_disk(block, d->d_name, end, e);
+	if (dir) {
+		err = r ? 0 : errno;
 		closedir(dir);
-	return r;
+	}
+	return err ? fr_fail(e, FR_FAULT_SYSTEM, err, "/sys/block: %s", strerror(err)) : r;
 }

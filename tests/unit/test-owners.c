@@ -7,11 +7,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -424,6 +426,16 @@ static void threaded(void **state)
 	fr_owners_clear(&o);
 }
 
+static int waits, reads_end_at; /* after so many of the drain's pauses */
+
+int fake_poll(struct pollfd *fds, nfds_t nr, int timeout_ms) __asm__("poll");
+int fake_poll(struct pollfd *fds, nfds_t nr, int timeout_ms)
+{
+	if (!nr && ++waits == reads_end_at)
+		overwrite("/sys/block/sdb/inflight", "       0        0\n");
+	return (int)syscall(SYS_poll, fds, nr, timeout_ms);
+}
+
 static void reads_are_waited_for(void **state)
 {
 	struct fr_error e;
@@ -435,6 +447,18 @@ static void reads_are_waited_for(void **state)
 	fake_root_text(&root, "/sys/block/sdb/inflight", "       2        0\n");
 	assert_int_equal(fr_owners_drain(&ctx, 10, &e), -ETIMEDOUT);
 	assert_non_null(strstr(e.text, "sdb"));
+	/* they arrive while it waits */
+	waits = 0;
+	reads_end_at = 3;
+	if (fr_owners_drain(&ctx, 10000, &e))
+		fail_msg("%s", e.text);
+	assert_int_equal(waits, 3);
+	/* a disk that has gone is not waited for, one that cannot be read is not taken for idle */
+	fake_root_text(&root, "/sys/block/sdc/size", "");
+	assert_int_equal(fr_owners_drain(&ctx, 10, &e), 0);
+	fake_root_text(&root, "/sys/block/sdd/inflight/x", "");
+	assert_int_equal(fr_owners_drain(&ctx, 10, &e), -EISDIR);
+	assert_non_null(strstr(e.text, "sdd"));
 }
 
 int main(void)
