@@ -390,6 +390,28 @@ static bool is_unnamed(const char *path)
 	return !strncmp(path, FR_UNNAMED_DIR "/", strlen(FR_UNNAMED_DIR "/"));
 }
 
+int fr_keep_read_seals(struct fr_keep *k, struct fr_error *e)
+{
+	int seals = fcntl(k->fd, F_GET_SEALS);
+
+	if (seals < 0 && errno != EINVAL) /* a file that can have none */
+		return failed(k, "F_GET_SEALS", errno, e);
+	k->region.seals = seals > 0 ? (uint32_t)seals : 0;
+	return 0;
+}
+
+/* Does @name lead to the file?  1, 0, or why that cannot be told. */
+static int is_named(const char *name, const struct stat *st)
+{
+	struct stat named;
+
+	if (name[0] != '/' || is_unnamed(name) || !st->st_nlink)
+		return 0;
+	if (lstat(name, &named))
+		return errno == ENOMEM ? -errno : 0;
+	return named.st_dev == st->st_dev && named.st_ino == st->st_ino;
+}
+
 /*
  * The name of a file that was given by a process's descriptor, if it has one in this mount
  * namespace; otherwise "", and what a memfd has besides.
@@ -398,23 +420,25 @@ static int find_name(struct fr_keep *k, const struct stat *st, struct fr_error *
 {
 	char fd_path[sizeof("/proc/self/fd/") + 3 * sizeof(int)], name[FR_PATH_BYTES];
 	struct fr_region *g = &k->region;
-	struct stat named;
 	ssize_t n;
-	int seals;
+	int r;
 
 	snprintf(fd_path, sizeof(fd_path), "/proc/self/fd/%d", k->fd);
 	n = readlink(fd_path, name, sizeof(name) - 1);
+	if (n < 0 && errno == ENOMEM)
+		return failed(k, "its name", errno, e);
 	name[n > 0 ? n : 0] = '\0';
-	if (name[0] != '/' || is_unnamed(name) || !st->st_nlink || lstat(name, &named) ||
-	    named.st_dev != st->st_dev || named.st_ino != st->st_ino) {
-		name[0] = '\0';
-		g->flags |= FR_REGION_UNLINKED;
-		seals = fcntl(k->fd, F_GET_SEALS);
-		g->seals = seals > 0 ? (uint32_t)seals : 0;
-	}
+	r = is_named(name, st);
+	if (r < 0)
+		return failed(k, "its name", -r, e);
 	free(g->path);
-	g->path = strdup(name);
-	return g->path ? 0 : fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+	g->path = strdup(r ? name : "");
+	if (!g->path)
+		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+	if (r)
+		return 0;
+	g->flags |= FR_REGION_UNLINKED;
+	return fr_keep_read_seals(k, e);
 }
 
 /* What is open as a file of another process; it may have closed it, or ended, since load. */

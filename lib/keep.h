@@ -29,6 +29,8 @@ int fr_keep_open_phys(const struct fr_ctx *ctx, const struct fr_source *src, str
 int fr_keep_open_file(const struct fr_ctx *ctx, const struct fr_source *src, struct fr_keep *k,
 		      struct fr_error *e);
 
+/* What a memfd must not be changed in, into the region. */
+int fr_keep_read_seals(struct fr_keep *k, struct fr_error *e);
 /*
  * Enter the file's pages into this process's page table, and no others: a hole
  * stays one.  Swapped pages come in.

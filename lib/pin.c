@@ -13,7 +13,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -187,7 +186,7 @@ static int check_pages(const struct fr_ctx *ctx, struct fr_keep *k, struct fr_er
 {
 	struct stat st;
 	bool equal;
-	int r, seals;
+	int r;
 
 	if (fstat(k->fd, &st))
 		return fr_fail(e, FR_FAULT_SYSTEM, errno, "%s: stat: %s", k->label,
@@ -200,8 +199,9 @@ static int check_pages(const struct fr_ctx *ctx, struct fr_keep *k, struct fr_er
 	k->region.uid = st.st_uid;
 	k->region.gid = st.st_gid;
 	if (k->region.flags & FR_REGION_UNLINKED) {
-		seals = fcntl(k->fd, F_GET_SEALS);
-		k->region.seals = seals > 0 ? (uint32_t)seals : 0;
+		r = fr_keep_read_seals(k, e);
+		if (r)
+			return r;
 	}
 	if (!k->addr)
 		return 0;
