@@ -49,6 +49,16 @@ static int failed(const struct fr_keep *k, const char *what, int err, struct fr_
 	return fr_fail(e, FR_FAULT_SYSTEM, err, "%s: %s: %s", k->label, what, strerror(err));
 }
 
+/* What it held is lost, and reading it would kill whoever does. */
+static int has_broken_page(const struct fr_keep *k, struct fr_error *e)
+{
+	return fr_fail(e, FR_FAULT_REFUSED, EHWPOISON,
+		       "%s: a page of it is broken (uncorrected memory error): stop what uses it, "
+		       "copy what can still be read to a new file and remove this one, or leave it "
+		       "out",
+		       k->label);
+}
+
 /* -------------------------------------------------------- pages into the page table */
 
 static int populate(struct fr_keep *k, uint64_t start, uint64_t end, struct fr_error *e)
@@ -58,6 +68,8 @@ static int populate(struct fr_keep *k, uint64_t start, uint64_t end, struct fr_e
 	do {
 		r = madvise(k->addr + start, end - start, MADV_POPULATE_READ);
 	} while (r && errno == EINTR);
+	if (r && errno == EHWPOISON)
+		return has_broken_page(k, e);
 	return r ? failed(k, "cannot bring its pages in", errno, e) : 0;
 }
 
@@ -147,6 +159,8 @@ static int continue_pages(struct fr_keep *k, int uffd, struct fr_error *e)
 			at += (uint64_t)c.mapped; /* stopped by a hole, which comes next */
 		else if (errno == EFAULT || errno == EEXIST)
 			at += k->page_bytes; /* a hole, or mapped already */
+		else if (errno == EIO || errno == EHWPOISON)
+			return has_broken_page(k, e);
 		else if (errno != EAGAIN && errno != EINTR)
 			return failed(k, "UFFDIO_CONTINUE", errno, e);
 	}

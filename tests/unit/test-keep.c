@@ -8,10 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/userfaultfd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -22,12 +24,18 @@
 #include "ramap.h"
 #include "test.h"
 
-#define PAGES 64
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
+#define PAGES	   64
+#define HUGE_BYTES (2l << 20)
 
 struct script {
 	int pins, pin_error, frames_error;
 	size_t pinned_bytes;
 	uint64_t moved; /* added to each frame */
+	bool is_hugetlbfs, is_broken;
 };
 
 static struct script script;
@@ -74,6 +82,39 @@ static void fake_unpin(void *data, void *pin)
 {
 	((struct script *)data)->pins--;
 	free(pin);
+}
+
+/* These stand in for those of libc: a file on hugetlbfs, and a page with a memory error. */
+
+int fstatfs(int file, struct statfs *fs)
+{
+	int r = (int)syscall(SYS_fstatfs, file, fs);
+
+	if (script.is_hugetlbfs) {
+		fs->f_type = HUGETLBFS_MAGIC;
+		fs->f_bsize = HUGE_BYTES;
+	}
+	return r;
+}
+
+int madvise(void *addr, size_t bytes, int advice)
+{
+	if (script.is_broken && advice == MADV_POPULATE_READ) {
+		errno = EHWPOISON;
+		return -1;
+	}
+	return (int)syscall(SYS_madvise, addr, bytes, advice);
+}
+
+int fake_ioctl(int file, unsigned long request, void *arg) __asm__("ioctl");
+int fake_ioctl(int file, unsigned long request, void *arg)
+{
+	if (script.is_broken && request == UFFDIO_CONTINUE) {
+		((struct uffdio_continue *)arg)->mapped = -EIO;
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_ioctl, file, request, arg);
 }
 
 static const struct fr_kernel_ops ops = {.frames = fake_frames,
@@ -308,6 +349,37 @@ static void errors_are_explained(void **state)
 	assert_int_equal(script.pins, 0);
 }
 
+static void open_broken(void)
+{
+	struct fr_keep *k;
+	struct fr_error e;
+
+	assert_int_equal(fr_keep_open(&ctx, &source, &k, &e), -EHWPOISON);
+	assert_int_equal(e.fault, FR_FAULT_REFUSED);
+	assert_non_null(strstr(e.text, path));
+	assert_non_null(strstr(e.text, "memory error"));
+}
+
+/* What to do about it is the operator's choice: what the page held is lost. */
+static void memory_errors_are_refused(void **state)
+{
+	struct fr_keep *k = pinned();
+	struct fr_error e;
+
+	(void)state;
+	script.is_broken = true;
+	open_broken();
+	/* one that broke after the pin: the kernel takes it out of the page table */
+	assert_int_equal(madvise(k->addr, 4 * 4096, MADV_DONTNEED), 0);
+	assert_int_equal(fr_keep_seal(&ctx, k, false, &e), -EHWPOISON);
+	assert_int_equal(e.fault, FR_FAULT_REFUSED);
+	fr_keep_close(k);
+	/* on hugetlbfs userfaultfd says so, and where there is none a plain fault */
+	assert_int_equal(fallocate(fd, 0, 0, HUGE_BYTES), 0);
+	script.is_hugetlbfs = true;
+	open_broken();
+}
+
 static void refused(const char *what, int err, const char *named)
 {
 	struct fr_source s = {.spec = MUTABLE(what), .name = MUTABLE("x"), .path = MUTABLE(what)};
@@ -482,6 +554,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(digests_are_those_of_xxhsum, make, drop),
 		cmocka_unit_test_setup_teardown(contents_stay_here, make, drop),
 		cmocka_unit_test_setup_teardown(errors_are_explained, make, drop),
+		cmocka_unit_test_setup_teardown(memory_errors_are_refused, make, drop),
 		cmocka_unit_test_setup_teardown(files_without_a_name, make, drop),
 		cmocka_unit_test(files_sealed_against_writing),
 		cmocka_unit_test(other_files_are_refused),
