@@ -38,6 +38,7 @@
 #define BOOT_ID	   "01234567-89ab-cdef-0011-223344556677\n"
 #define CLEAN_HUGE (GIB >> 21) /* first huge page that the script gives */
 #define FILE_PFN   (5 * GIB >> 12)
+#define OWNER_PID  4194305 /* of the first */
 #define JOURNAL	   "/run/kexec-fastrestart/journal"
 #define OVERCOMMIT "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_overcommit_hugepages"
 
@@ -58,6 +59,7 @@ struct script {
 	int signal;
 	uint64_t hop, poison_pfn;
 	size_t decoded_pages, nr_poison;
+	int nr_owners, max_owners; /* processes that have the file: who is frozen starts one */
 };
 
 static struct fake_root root;
@@ -261,6 +263,25 @@ static void on_stage(void *data, const char *name)
 		assert_int_equal(pwrite(fd, "x", 1, 10 * 4096), 1);
 }
 
+static void add_owner(struct script *s);
+
+/* The kernel freezes what it is told to; and whoever was frozen last had forked just before. */
+static void on_log(void *data, enum fr_log_level level, const char *text)
+{
+	struct script *s = data;
+	char file[64];
+	int pid, cgroup;
+
+	(void)level;
+	if (sscanf(text, "process %d (server): frozen", &pid) != 1)
+		return;
+	cgroup = pid - OWNER_PID;
+	snprintf(file, sizeof(file), "/sys/fs/cgroup/own%d/cgroup.events", cgroup);
+	fake_root_text(&root, file, "frozen 1\n");
+	if (cgroup == s->nr_owners - 1 && s->nr_owners < s->max_owners)
+		add_owner(s);
+}
+
 static const struct fr_kernel_ops ops = {
 	.kexec_load = fake_kexec_load,
 	.reboot_kexec = fake_reboot,
@@ -269,7 +290,7 @@ static const struct fr_kernel_ops ops = {
 	.pin = fake_pin,
 	.unpin = fake_unpin,
 };
-static struct fr_ctx ctx = {.root = root.path, .ops = &ops, .stage = on_stage};
+static struct fr_ctx ctx = {.root = root.path, .ops = &ops, .stage = on_stage, .log = on_log};
 
 static void stage(void)
 {
@@ -801,21 +822,33 @@ static void guests_run_on(void **state)
 	fake_qemu_stop(&q);
 }
 
+/* A process that has the file. */
+static void put_owner(int pid, const char *cgroup)
+{
+	char file[64], text[256];
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	snprintf(text, sizeof(text), "7f00-7f01 rw-s 00000000 %x:%x %llu /x\n", major(st.st_dev),
+		 minor(st.st_dev), (unsigned long long)st.st_ino);
+	snprintf(file, sizeof(file), "/proc/%d/maps", pid);
+	fake_root_text(&root, file, text);
+	snprintf(file, sizeof(file), "/proc/%d/comm", pid);
+	fake_root_text(&root, file, "server\n");
+	snprintf(file, sizeof(file), "/proc/%d/cgroup", pid);
+	snprintf(text, sizeof(text), "0::%s\n", cgroup);
+	fake_root_text(&root, file, text);
+}
+
 /* A process besides the guests that has the file: before anything is stopped it is clear what to do. */
 static void owners(void **state)
 {
 	struct fr_exec_options o = {.no_sync = true, .no_freeze = true};
 	struct fr_error e;
-	char maps[256];
-	struct stat st;
+	char left[128];
 
 	(void)state;
-	assert_int_equal(stat(path, &st), 0);
-	snprintf(maps, sizeof(maps), "7f00-7f01 rw-s 00000000 %x:%x %llu /x\n", major(st.st_dev),
-		 minor(st.st_dev), (unsigned long long)st.st_ino);
-	fake_root_text(&root, "/proc/4194304/maps", maps);
-	fake_root_text(&root, "/proc/4194304/comm", "server\n");
-	fake_root_text(&root, "/proc/4194304/cgroup", "0::/own\n");
+	put_owner(4194304, "/own");
 	assert_int_equal(run(&e), -ENOTSUP); /* no cgroup v2 */
 	assert_non_null(strstr(e.text, "server"));
 	assert_string_equal(script->stages[script->nr_stages - 1], "pinned");
@@ -828,14 +861,64 @@ static void owners(void **state)
 	fake_root_text(&root, "/sys/fs/cgroup/own/cgroup.events", "frozen 1\n");
 	fake_root_text(&root, "/sys/fs/cgroup/own/cgroup.freeze", "1");
 	fake_root_text(&root, "/sys/fs/cgroup/left/cgroup.freeze", "1");
-	snprintf(maps, sizeof(maps), "c%s/sys/fs/cgroup/left", root.path);
-	fake_root_write(&root, JOURNAL, maps, strlen(maps) + 1);
+	snprintf(left, sizeof(left), "c%s/sys/fs/cgroup/left", root.path);
+	fake_root_write(&root, JOURNAL, left, strlen(left) + 1);
 	script->nr_stages = 0;
 	script->nr_pages = 0;
 	assert_int_equal(run(&e), -EINVAL);
 	assert_int_equal(script->reboots, 2);
 	assert_string_equal(fake_root_line(&root, "/sys/fs/cgroup/own/cgroup.freeze"), "1");
 	assert_string_equal(fake_root_line(&root, "/sys/fs/cgroup/left/cgroup.freeze"), "0");
+}
+
+/* In a cgroup of its own. */
+static void add_owner(struct script *s)
+{
+	char cgroup[16], file[64];
+
+	snprintf(cgroup, sizeof(cgroup), "/own%d", s->nr_owners);
+	snprintf(file, sizeof(file), "/sys/fs/cgroup%s/cgroup.freeze", cgroup);
+	fake_root_text(&root, file, "0");
+	put_owner(OWNER_PID + s->nr_owners++, cgroup);
+}
+
+static void none_is_frozen(void)
+{
+	char file[64];
+
+	for (int i = 0; i < script->nr_owners; i++) {
+		snprintf(file, sizeof(file), "/sys/fs/cgroup/own%d/cgroup.freeze", i);
+		assert_string_equal(fake_root_line(&root, file), "0");
+	}
+	assert_false(exists(JOURNAL));
+}
+
+/* They are looked for until there is nobody new; but not for ever, because guests wait. */
+static void owners_that_start_more(void **state)
+{
+	struct fr_error e;
+
+	(void)state;
+	fake_root_text(&root, "/sys/fs/cgroup/cgroup.controllers", "");
+	script->max_owners = 5;
+	add_owner(script);
+	if (run(&e) != -EINVAL)
+		fail_msg("%s", e.text);
+	assert_int_equal(script->nr_owners, 5);
+	assert_int_equal(script->reboots, 1);
+	none_is_frozen();
+
+	script->max_owners = 100;
+	script->nr_stages = 0;
+	script->nr_pages = 0;
+	add_owner(script);
+	assert_int_equal(run(&e), -EBUSY);
+	assert_int_equal(e.fault, FR_FAULT_REFUSED);
+	assert_non_null(strstr(e.text, "start faster than they are frozen"));
+	assert_string_equal(script->stages[script->nr_stages - 1], "saved");
+	assert_true(script->nr_owners > 10 && script->nr_owners < 100);
+	assert_int_equal(script->reboots, 1);
+	none_is_frozen();
 }
 
 static const char *const all_stages[] = {"start",  "opened",  "pinned", "armed",  "guardian",
@@ -1054,6 +1137,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(vm_has_other_ram, make, drop),
 		cmocka_unit_test_setup_teardown(guests_run_on, make, drop),
 		cmocka_unit_test_setup_teardown(owners, make, drop),
+		cmocka_unit_test_setup_teardown(owners_that_start_more, make, drop),
 		cmocka_unit_test_setup_teardown(guardian_killed, make, drop),
 		cmocka_unit_test_setup_teardown(both_killed, make, drop),
 		cmocka_unit_test_setup_teardown(both_killed_paused, make, drop),
