@@ -384,28 +384,17 @@ static bool exists(const char *name)
 	return !access(file, F_OK);
 }
 
-static int count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
 static int run(struct fr_error *e)
 {
 	struct fr_exec_options o = {.no_sync = true};
-	int fds = count_fds(), r = fr_exec(&ctx, &o, e);
+	int fds = test_count_fds(), r = fr_exec(&ctx, &o, e);
 	sigset_t mask;
 
 	assert_int_equal(script->pins, 0);
 	assert_false(script->loaded);
 	assert_int_equal(script->loads, script->unloads);
 	assert_string_equal(fake_root_line(&root, OVERCOMMIT), "7");
-	assert_int_equal(count_fds(), fds);
+	assert_int_equal(test_count_fds(), fds);
 	sigprocmask(SIG_BLOCK, NULL, &mask);
 	assert_false(sigismember(&mask, SIGTERM));
 	return r;

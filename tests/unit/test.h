@@ -3,6 +3,7 @@
 #ifndef FR_TEST_H
 #define FR_TEST_H
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,6 +18,17 @@
 
 /* A literal where a struct elsewhere owns its strings; nobody writes to it. */
 #define MUTABLE(s) ((char *)(uintptr_t)(s))
+
+static inline int test_count_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
 
 /* xorshift64*: the same sequence for the same seed everywhere */
 static inline uint64_t test_random(uint64_t *state)
