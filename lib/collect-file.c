@@ -180,6 +180,8 @@ static int map_hugetlb(struct fr_keep *k, struct fr_error *e)
 		r = continue_pages(k, uffd, e);
 	} else if ((uint64_t)k->blocks * 512 >= k->map_bytes) {
 		r = populate(k, 0, k->map_bytes, e); /* no holes: a plain fault will do */
+	} else if (errno == ENOMEM || errno == EINTR) {
+		r = failed(k, "userfaultfd", errno, e);
 	} else {
 		r = fr_fail(e, FR_FAULT_REFUSED, EOPNOTSUPP,
 			    "%s: it has holes, and the running kernel cannot show where "
