@@ -257,14 +257,13 @@ static const int harmless[] = {
 #ifdef __SANITIZE_ADDRESS__
 	SYS_mmap, /* which it could not do without, either */
 #endif
-	SYS_exit,	    SYS_exit_group,    SYS_rt_sigaction, SYS_rt_sigprocmask,
-	SYS_rt_sigreturn,   SYS_sigaltstack,   SYS_getpid,	 SYS_gettid,
-	SYS_getppid,	    SYS_getuid,	       SYS_geteuid,	 SYS_getgid,
-	SYS_getegid,	    SYS_munmap,	       SYS_brk,		 SYS_futex,
-	SYS_sched_yield,    SYS_clock_gettime, SYS_gettimeofday, SYS_set_robust_list,
-	SYS_rseq,	    SYS_arch_prctl,    SYS_prctl,	 SYS_umask,
-	SYS_close,	    SYS_kill,	       SYS_tgkill,	 SYS_execve,
-	SYS_restart_syscall};
+	SYS_exit,	  SYS_exit_group,    SYS_rt_sigaction, SYS_rt_sigprocmask,
+	SYS_rt_sigreturn, SYS_sigaltstack,   SYS_getpid,       SYS_gettid,
+	SYS_getppid,	  SYS_getuid,	     SYS_geteuid,      SYS_getgid,
+	SYS_getegid,	  SYS_munmap,	     SYS_brk,	       SYS_futex,
+	SYS_sched_yield,  SYS_clock_gettime, SYS_gettimeofday, SYS_set_robust_list,
+	SYS_rseq,	  SYS_arch_prctl,    SYS_prctl,	       SYS_umask,
+	SYS_close,	  SYS_kill,	     SYS_tgkill,       SYS_restart_syscall};
 
 /* Those that a signal can interrupt: signal(7), and what allocates or waits in a file system. */
 static const int interruptible[] = {SYS_read,
@@ -444,6 +443,11 @@ static const char *call_name(unsigned long long nr)
 		NAME(mkdirat),
 		NAME(kexec_load),
 		NAME(mremap),
+		NAME(execve),
+		NAME(mincore),
+		NAME(pidfd_open),
+		NAME(statx),
+		NAME(splice),
 #undef NAME
 	};
 	static char other[16];
@@ -708,6 +712,11 @@ bool inject_all(const struct inject_scenario *s, long first, long step)
 				hits += shared->hit;
 				nth += step;
 			} while (shared->hit && nth < MAX_RUNS && wrong < SHOWN);
+			if (shared->hit && nth >= MAX_RUNS) {
+				printf("# %s: more calls than %d: not all of them failed\n",
+				       s->name, MAX_RUNS);
+				wrong++;
+			}
 		}
 	}
 	printf("# %s: %ld failures, from the %ld. on one in %ld\n", s->name, hits, first, step);

@@ -5,7 +5,12 @@
  * reported as such or made good, and leaves the host as it was and the guests running.
  *
  * One host serves all: it has hopped, and kept the VM "old" and the region "raw"; the VM
- * "web" runs on it, with its RAM in a tmpfs file whose pages hold their frame's number.
+ * "web" runs on it, with its RAM in a tmpfs file whose pages hold their frame's number.  So do
+ * those of what is kept besides: a memfd that is sealed against writing, a file that is named
+ * by the descriptor of a process, and one with a huge page and a hole.
+ *
+ * What the host of the test lacks is played where system calls are made, in functions that stand
+ * in for libc's: fstatfs() of hugetlbfs; mkdir(), rmdir(), write() and poll() of cgroups.
  */
 #include "config.h"
 
@@ -14,6 +19,9 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <inttypes.h>
+#include <linux/magic.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -22,7 +30,10 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -44,7 +55,12 @@
 #define FILE_PFN   (7 * GIB >> 12) /* first frame of the running VM's RAM */
 #define KEPT_PFN   (6 * GIB >> 12) /* first frame of the kept VM's RAM */
 #define RAW_PFN	   (5 * GIB >> 12)
+#define SEALED_PFN (FILE_PFN + (GIB >> 13))
+#define NAMED_PFN  (SEALED_PFN + 1024)
+#define HUGE_PFN   (SEALED_PFN + 8192)
+#define HUGE_BYTES (2l << 20)
 #define FILE_PAGES 16
+#define HOLE	   5 /* page of each file that is none */
 #define CMDLINE	   "nokaslr console=ttyS0"
 #define HSTATE	   "/sys/kernel/mm/hugepages/hugepages-2048kB/"
 #define REGIONS	   "/sys/kernel/fastrestart/regions/"
@@ -52,6 +68,13 @@
 #define MOVED_PFN  (KEPT_PFN + 256)			  /* what is in it goes here */
 #define JOURNAL	   "/run/kexec-fastrestart/offline"
 #define STARTED	   "/run/kexec-fastrestart/vm/old.started"
+#define CGROUP	   "/sys/fs/cgroup"
+#define INFLIGHT   "/sys/block/sda/inflight"
+#define READS	   "       2        0\n" /* under way */
+
+#ifndef UFFD_USER_MODE_ONLY
+#define UFFD_USER_MODE_ONLY 1
+#endif
 
 #define CHECK(condition, what)       \
 	do {                         \
@@ -61,13 +84,20 @@
 
 static struct fake_root root;
 static char dir[64], ram[80], kept_ram[80], kernel[96], initrd[96];
+static int kept[4]; /* what is kept: the RAM of "web", and what belongs to no VM */
+static struct fr_source others[3];
+static size_t nr_others; /* of those, that load is told of: it makes scenarios longer */
+static bool has_owners;	 /* processes that have what is kept, and are frozen */
 static struct fake_qemu qemu;
 static pid_t listener; /* on its socket */
 
 /* What the kernel and the guest would hold; shared with children. */
 static struct world {
 	int pins;
+	int loads;
 	bool loaded, guest_stopped;
+	bool ran_on;	   /* an owner, when reboot() was called */
+	bool froze_itself; /* the cgroup that init is in */
 	uint64_t nr_given;
 	uint64_t sealed; /* digest of the descriptor at reboot() */
 	const uint8_t *page[512];
@@ -76,6 +106,7 @@ static struct world {
 	uint64_t expected; /* digest of what load stages, or exec seals */
 	uint64_t planned;  /* digest of the plan */
 	bool replanned;	   /* another one was made */
+	bool grows;	   /* the RAM, as soon as the guest stands still */
 } * world;
 
 /* --------------------------------------------------------------------------- the kernel */
@@ -94,14 +125,15 @@ static int give_frames(const void *addr, size_t page_bytes, size_t nr, uint64_t 
 	for (size_t i = 0; i < nr; i++) {
 		uint8_t *page = (uint8_t *)(uintptr_t)addr + i * page_bytes;
 
-		if (page_bytes == FR_PAGE_BYTES) {
+		if (page_bytes == FR_PAGE_BYTES || !is_mapped(pagemap, page)) {
 			pfns[i] = is_mapped(pagemap, page) ? fr_get_le64(page) : FR_PFN_NONE;
 			continue;
 		}
 		if (!fr_get_le64(page + page_bytes - 8))
 			fr_put_le64(page + page_bytes - 8, CLEAN_HUGE + world->nr_given++);
 		pfns[i] = fr_get_le64(page + page_bytes - 8) << 9;
-		world->page[world->nr_pages++ % 512] = page;
+		if (pfns[i] < HUGE_PFN)
+			world->page[world->nr_pages++ % 512] = page;
 	}
 	close(pagemap);
 	return 0;
@@ -131,17 +163,29 @@ static int fake_huge_memfd(void *data)
 	return r;
 }
 
-static int fake_pin(void *data, const struct iovec *iov, unsigned int nr, void **ret_pin)
+static int pin_by(const char *operation, unsigned int nr, void **ret_pin)
 {
-	int r = inject_operation("pin");
+	int r = inject_operation(operation);
 
-	(void)data;
-	(void)iov;
 	if (r || !nr)
 		return r;
 	world->pins++;
 	*ret_pin = &world->pins;
 	return 0;
+}
+
+static int fake_pin(void *data, const struct iovec *iov, unsigned int nr, void **ret_pin)
+{
+	(void)data;
+	(void)iov;
+	return pin_by("pin", nr, ret_pin);
+}
+
+static int fake_pin_read_only(void *data, const struct iovec *iov, unsigned int nr, void **ret_pin)
+{
+	(void)data;
+	(void)iov;
+	return pin_by("pin_read_only", nr, ret_pin);
 }
 
 static void fake_unpin(void *data, void *pin)
@@ -163,9 +207,19 @@ static int fake_kexec_load(void *data, uint64_t entry, unsigned long nr,
 		return r;
 	inject_pause();
 	world->loaded = nr > 0;
+	world->loads += nr > 0;
 	fake_root_text(&root, "/sys/kernel/kexec_loaded", nr ? "1\n" : "0\n");
 	inject_resume();
 	return 0;
+}
+
+static uint64_t region_digest(const struct fr_region *g, uint64_t seed)
+{
+	uint64_t digest = XXH64(g->name, strlen(g->name), seed);
+
+	digest = XXH64(g->path, strlen(g->path), digest);
+	digest = XXH64(g->digest, sizeof(g->digest), digest ^ g->flags ^ (uint64_t)g->seals << 32);
+	return XXH64(g->extents.v, g->extents.nr * sizeof(struct fr_extent), digest ^ g->mode);
 }
 
 /* The descriptor of this moment, less its stamps and boot-time places. */
@@ -184,10 +238,7 @@ static uint64_t sealed_digest(void)
 			continue;
 		digest = d->hop;
 		for (size_t k = 0; k < d->nr_regions; k++)
-			digest = XXH64(&d->regions[k].extents.v[0],
-				       d->regions[k].extents.nr * sizeof(struct fr_extent),
-				       XXH64(d->regions[k].name, strlen(d->regions[k].name),
-					     digest));
+			digest = region_digest(&d->regions[k], digest);
 		for (size_t k = 0; k < d->nr_blobs; k++)
 			digest = XXH64(d->blobs[k].data, d->blobs[k].bytes,
 				       XXH64(d->blobs[k].name, strlen(d->blobs[k].name), digest));
@@ -196,6 +247,8 @@ static uint64_t sealed_digest(void)
 	return digest;
 }
 
+static bool all_stand_still(void);
+
 static int fake_reboot(void *data)
 {
 	int r = inject_operation("reboot");
@@ -203,6 +256,7 @@ static int fake_reboot(void *data)
 	(void)data;
 	inject_pause();
 	world->sealed = world->loaded && world->guest_stopped ? sealed_digest() : 0;
+	world->ran_on = has_owners && !all_stand_still();
 	inject_resume();
 	return r ? r : -EINVAL;
 }
@@ -234,6 +288,7 @@ static int fake_ioctl(void *data, int dev_fd, unsigned long request, struct fr_i
 	return 0;
 }
 
+static void put_page(int fd, uint64_t page, uint64_t pfn);
 static void put_ram(uint64_t first_pfn);
 
 /* The kernel moves the running VM's RAM, and takes a free huge page from its pool. */
@@ -266,11 +321,24 @@ static const struct fr_kernel_ops ops = {
 	.frames = fake_frames,
 	.huge_memfd = fake_huge_memfd,
 	.pin = fake_pin,
+	.pin_read_only = fake_pin_read_only,
 	.unpin = fake_unpin,
 	.set_block = fake_set_block,
 };
+
+/* A last write of the guest's, which is seen only when the files are compared. */
+static void on_stage(void *data, const char *name)
+{
+	(void)data;
+	if (!world->grows || strcmp(name, "stopped"))
+		return;
+	inject_pause();
+	put_page(kept[0], HOLE, FILE_PFN + HOLE);
+	inject_resume();
+}
+
 /* threads would make the order of calls another one each time */
-static struct fr_ctx ctx = {.root = root.path, .ops = &ops, .nr_threads = 1};
+static struct fr_ctx ctx = {.root = root.path, .ops = &ops, .nr_threads = 1, .stage = on_stage};
 
 /* ----------------------------------------------------------------------------- the host */
 
@@ -400,6 +468,7 @@ static void put_kernel_files(void)
 		 "MemTotal: 7340032 kB\nMemAvailable: 22528 kB\n" /* for 8 huge pages */
 
 		 "MemFree: 1048576 kB\nActive(file): 0 kB\nInactive(file): 0 kB\n"
+		 "SwapTotal: 1048576 kB\nSwapFree: 524288 kB\n" /* something may be there */
 		 "HardwareCorrupted: 0 kB\n"},
 		{"/proc/iomem", "00100000-bfffffff : System RAM\n"
 				"  01000000-01ffffff : Kernel code\n"
@@ -454,18 +523,111 @@ static void put_kpageflags(void)
 		abort();
 }
 
-/* The RAM of "web", with a hole. */
+static void put_page(int fd, uint64_t page, uint64_t pfn)
+{
+	uint8_t text[4096] = {0};
+
+	fr_put_le64(text, pfn);
+	if (pwrite(fd, text, sizeof(text), (off_t)(page * sizeof(text))) != sizeof(text))
+		abort();
+}
+
+/* With a hole. */
+static void put_pages(int fd, uint64_t first_pfn)
+{
+	for (uint64_t i = 0; i < FILE_PAGES; i++)
+		if (i != HOLE)
+			put_page(fd, i, first_pfn + i);
+}
+
 static void put_ram(uint64_t first_pfn)
 {
-	int fd = open(ram, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	uint8_t page[4096] = {0};
+	put_pages(kept[0], first_pfn);
+}
 
-	for (uint64_t i = 0; i < FILE_PAGES; i++) {
-		fr_put_le64(page, first_pfn + i);
-		if (i != 5 && pwrite(fd, page, sizeof(page), (off_t)(i * 4096)) != sizeof(page))
+static int64_t blocks[sizeof(kept) / sizeof(*kept)];
+
+static int64_t count_blocks(size_t i)
+{
+	struct stat st;
+
+	return fstat(kept[i], &st) ? -1 : st.st_blocks;
+}
+
+static int make_file(const char *name)
+{
+	char path[96];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	return fd < 0 ? (abort(), -1) : fd;
+}
+
+/* Named by the descriptor that this process has of it. */
+static void add_other(struct fr_source *src, int fd, const char *name)
+{
+	char spec[64];
+
+	snprintf(spec, sizeof(spec), "pid:%d/fd:%d,name=%s", (int)getpid(), fd, name);
+	if (fr_source_parse(spec, src, NULL))
+		abort();
+}
+
+int fstatfs(int fd, struct statfs *fs)
+{
+	int r = (int)syscall(SYS_fstatfs, fd, fs);
+	struct stat st, huge;
+
+	if (r || fs->f_type != TMPFS_MAGIC)
+		return r;
+	inject_pause();
+	if (!fstat(fd, &st) && !fstat(kept[3], &huge) && st.st_ino == huge.st_ino) {
+		fs->f_type = HUGETLBFS_MAGIC;
+		fs->f_bsize = HUGE_BYTES;
+	}
+	inject_resume();
+	return 0;
+}
+
+/* With a hole, if the kernel has what shows it. */
+static void put_huge_pages(int fd)
+{
+	int uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+	uint8_t *page = calloc(1, HUGE_BYTES);
+
+	for (int i = 0; i < (uffd >= 0 ? 1 : 2); i++) {
+		fr_put_le64(page + HUGE_BYTES - 8, (HUGE_PFN >> 9) + (uint64_t)i);
+		if (pwrite(fd, page, HUGE_BYTES, i * HUGE_BYTES) != HUGE_BYTES)
 			abort();
 	}
-	close(fd);
+	if (ftruncate(fd, 2 * HUGE_BYTES))
+		abort();
+	free(page);
+	close(uffd);
+}
+
+static void put_files(void)
+{
+	char spec[96];
+
+	kept[0] = make_file("ram");
+	kept[1] = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	kept[2] = make_file("named");
+	kept[3] = make_file("huge");
+	put_ram(FILE_PFN);
+	put_pages(kept[1], SEALED_PFN);
+	put_pages(kept[2], NAMED_PFN);
+	if (fcntl(kept[1], F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK))
+		abort();
+	add_other(&others[0], kept[1], "sealed");
+	add_other(&others[1], kept[2], "named");
+	put_huge_pages(kept[3]);
+	snprintf(spec, sizeof(spec), "%s/huge", dir);
+	if (fr_source_parse(spec, &others[2], NULL))
+		abort();
+	for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++)
+		blocks[i] = count_blocks(i);
 }
 
 static const struct fake_answer answers[] = {
@@ -486,7 +648,7 @@ static void make(void)
 	snprintf(ram, sizeof(ram), "%s/ram", dir);
 	snprintf(kept_ram, sizeof(kept_ram), "%s/sub/ram", dir);
 	fake_root_make(&root);
-	put_ram(FILE_PFN);
+	put_files();
 	put_kpageflags();
 	put_kernel();
 	put_kernel_files();
@@ -507,6 +669,269 @@ static void drop(void)
 	snprintf(shm.path, sizeof(shm.path), "%s", dir);
 	fake_root_remove(&shm);
 	fake_root_remove(&root);
+}
+
+/* ----------------------------------------------------------------------------- owners */
+
+/*
+ * Processes that have the kept files: one whose threads have a cgroup of their own, one beside
+ * init, which has to be moved to be frozen, and one that somebody else has frozen.
+ */
+static const struct {
+	int pid;
+	const char *cgroup;
+} owners[] = {{4194305, "/own/thread"}, {4194306, "/shared"}, {4194307, "/theirs"}};
+
+#define CHILD "/shared/kexec-fastrestart-frozen"
+
+static void set_frozen(const char *cgroup, bool frozen)
+{
+	char file[192];
+
+	snprintf(file, sizeof(file), CGROUP "%s/cgroup.events", cgroup);
+	fake_root_text(&root, file, frozen ? "populated 1\nfrozen 1\n" : "populated 1\nfrozen 0\n");
+}
+
+static void make_cgroup(const char *name, const char *type)
+{
+	static const char *const v[][2] = {{"freeze", "0"}, {"procs", ""}};
+	char file[192];
+
+	for (size_t i = 0; i < sizeof(v) / sizeof(*v); i++) {
+		snprintf(file, sizeof(file), CGROUP "%s/cgroup.%s", name, v[i][0]);
+		fake_root_text(&root, file, v[i][1]);
+	}
+	snprintf(file, sizeof(file), CGROUP "%s/cgroup.type", name);
+	fake_root_text(&root, file, type);
+	set_frozen(name, false);
+}
+
+static void put_process(int pid, const char *cgroup)
+{
+	char file[64], text[192];
+
+	snprintf(file, sizeof(file), "/proc/%d/cgroup", pid);
+	snprintf(text, sizeof(text), "1:cpu:/x\n0::%s\n", cgroup);
+	fake_root_text(&root, file, text);
+	snprintf(file, sizeof(file), "/proc/%d/comm", pid);
+	fake_root_text(&root, file, "server\n");
+}
+
+static void put_inflight(const char *text)
+{
+	fake_root_text(&root, INFLIGHT, text);
+}
+
+/* By a mapping, or by a descriptor beside which it has an io_uring. */
+static void put_kept(int pid, bool maps)
+{
+	char file[64], text[192];
+	struct stat st;
+
+	if (fstat(kept[0], &st))
+		abort();
+	snprintf(text, sizeof(text),
+		 "7f00-7f01 rw-p 00000000 00:00 0 \n7f01-7f02 rw-s 00000000 %02x:%02x %llu /x\n",
+		 major(st.st_dev), minor(st.st_dev), (unsigned long long)st.st_ino);
+	snprintf(file, sizeof(file), "/proc/%d/maps", pid);
+	fake_root_text(&root, file, maps ? text : "7f00-7f01 rw-p 00000000 00:00 0 \n");
+	if (maps)
+		return;
+	snprintf(file, sizeof(file), "/proc/%d/fd/3", pid);
+	fake_root_link(&root, file, ram);
+	snprintf(file, sizeof(file), "/proc/%d/fd/4", pid);
+	fake_root_link(&root, file, "anon_inode:[io_uring]");
+	snprintf(file, sizeof(file), "/proc/%d/fdinfo/4", pid);
+	fake_root_text(&root, file, "pos:\t0\nUserBufs:\t1\n    0: 0x8000/4096\n");
+}
+
+static int remove_child(void)
+{
+	static const char *const v[] = {"/cgroup.freeze", "/cgroup.procs", "/cgroup.type",
+					"/cgroup.events", ""};
+	char path[192];
+	int r = 0;
+
+	for (size_t i = 0; i < sizeof(v) / sizeof(*v); i++) {
+		snprintf(path, sizeof(path), "%s" CGROUP CHILD "%s", root.path, v[i]);
+		r = remove(path);
+	}
+	return r;
+}
+
+/* As they are before anybody is frozen. */
+static void reset_owners(void)
+{
+	remove_child();
+	make_cgroup("/own", "domain threaded\n");
+	make_cgroup("/own/thread", "threaded\n");
+	make_cgroup("/shared", "domain\n");
+	make_cgroup("/theirs", "domain\n");
+	fake_root_text(&root, CGROUP "/theirs/cgroup.freeze", "1");
+	set_frozen("/theirs", true);
+	put_process(1, "/shared");
+	for (size_t i = 0; i < sizeof(owners) / sizeof(*owners); i++)
+		put_process(owners[i].pid, owners[i].cgroup);
+	put_inflight(READS);
+}
+
+static void put_owners(void)
+{
+	has_owners = true;
+	reset_owners();
+	for (size_t i = 0; i < sizeof(owners) / sizeof(*owners); i++)
+		put_kept(owners[i].pid, i != 1);
+}
+
+/* They go on without what is kept. */
+static void remove_owners(void)
+{
+	char path[96];
+
+	has_owners = false;
+	for (size_t i = 0; i < sizeof(owners) / sizeof(*owners); i++) {
+		snprintf(path, sizeof(path), "%s/proc/%d/maps", root.path, owners[i].pid);
+		remove(path);
+		for (int fd = 3; fd <= 4; fd++) {
+			snprintf(path, sizeof(path), "%s/proc/%d/fd/%d", root.path, owners[i].pid,
+				 fd);
+			remove(path);
+		}
+	}
+}
+
+static bool is_frozen(const char *cgroup)
+{
+	char file[192], text[64] = "";
+	int fd;
+
+	snprintf(file, sizeof(file), "%s" CGROUP "%s/cgroup.events", root.path, cgroup);
+	fd = open(file, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && read(fd, text, sizeof(text) - 1) < 0)
+		abort();
+	close(fd);
+	return strstr(text, "frozen 1");
+}
+
+static bool all_stand_still(void)
+{
+	return is_frozen("/own") && is_frozen(CHILD) && is_frozen("/theirs") &&
+	       atoi(fake_root_line(&root, INFLIGHT)) == 0;
+}
+
+static bool has_contents(const char *name)
+{
+	char path[320];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s%s", root.path, name);
+	return !stat(path, &st) && st.st_size > 0;
+}
+
+/* Into @cgroup, out of the other one of the two. */
+static void move_process(const char *cgroup, int pid)
+{
+	bool into_child = !strcmp(cgroup, CHILD);
+
+	if (pid != owners[1].pid)
+		return; /* the guardian */
+	put_process(pid, cgroup);
+	fake_root_text(&root, CGROUP "/shared/cgroup.procs", "");
+	fake_root_text(&root, CGROUP CHILD "/cgroup.procs", into_child ? "4194306\n" : "");
+}
+
+static void freeze_those_told(void)
+{
+	static const char *const cgroups[] = {"/own", CHILD};
+	char file[192];
+
+	for (size_t i = 0; i < sizeof(cgroups) / sizeof(*cgroups); i++) {
+		snprintf(file, sizeof(file), CGROUP "%s/cgroup.freeze", cgroups[i]);
+		if (has_contents(file) && *fake_root_line(&root, file) == '1')
+			set_frozen(cgroups[i], true);
+	}
+}
+
+/* What comes of a write to a cgroup's file. */
+static void on_write(int fd, const char *text)
+{
+	char name[32], path[256], *file, *cgroup = path + strlen(root.path) + strlen(CGROUP);
+	ssize_t n;
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	n = readlink(name, path, sizeof(path) - 1);
+	path[n > 0 ? n : 0] = '\0';
+	file = strstr(path, "/cgroup.");
+	if (!file || strncmp(path, root.path, strlen(root.path)))
+		return;
+	*file++ = '\0';
+	if (!strcmp(file, "cgroup.procs"))
+		move_process(cgroup, atoi(text));
+	if (strcmp(file, "cgroup.freeze"))
+		return;
+	set_frozen(cgroup, false);
+	world->froze_itself |= *text == '1' && !strcmp(cgroup, "/shared");
+}
+
+ssize_t write(int fd, const void *data, size_t bytes)
+{
+	ssize_t n = syscall(SYS_write, fd, data, bytes);
+
+	if (n <= 0 || !has_owners)
+		return n;
+	inject_pause();
+	on_write(fd, data);
+	inject_resume();
+	return n;
+}
+
+/* Of a cgroup, with what is in it. */
+int mkdir(const char *path, mode_t mode)
+{
+	int r = (int)syscall(SYS_mkdir, path, mode);
+
+	if (r || !has_owners || !strstr(path, CGROUP CHILD))
+		return r;
+	inject_pause();
+	make_cgroup(CHILD, "domain\n");
+	inject_resume();
+	return 0;
+}
+
+int rmdir(const char *path)
+{
+	int r = (int)syscall(SYS_rmdir, path);
+
+	if (!r || errno != ENOTEMPTY || !has_owners || !strstr(path, CGROUP CHILD))
+		return r;
+	inject_pause();
+	if (has_contents(CGROUP CHILD "/cgroup.procs"))
+		errno = EBUSY;
+	else
+		r = remove_child();
+	inject_resume();
+	return r;
+}
+
+/*
+ * What is waited for has come about after that.  (Declared as poll(), @fds would be for writing
+ * alone.)
+ */
+int fake_poll(struct pollfd *fds, nfds_t nr, int timeout_ms) __asm__("poll");
+int fake_poll(struct pollfd *fds, nfds_t nr, int timeout_ms)
+{
+	bool freezes = nr == 1 && fds->events == POLLPRI;
+	int r = (int)syscall(SYS_poll, fds, nr, freezes ? 0 : timeout_ms);
+
+	if (r < 0 || !has_owners)
+		return r;
+	inject_pause();
+	if (freezes)
+		freeze_those_told();
+	if (!nr)
+		put_inflight("       0        0\n");
+	inject_resume();
+	return freezes ? 1 : r;
 }
 
 /* ------------------------------------------------------------------- what is always true */
@@ -545,15 +970,30 @@ static const char *check_host(int r, const struct fr_error *e)
 	CHECK(!world->pins, "pages stay pinned");
 	CHECK(!world->loaded, "an image stays loaded");
 	CHECK(!world->guest_stopped, "the guest does not run on");
+	CHECK(!world->froze_itself, "it freezes itself, and init");
 	return NULL;
+}
+
+/* Neither filled nor punched. */
+static bool have_their_holes(void)
+{
+	for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++)
+		if (count_blocks(i) != blocks[i])
+			return false;
+	return true;
 }
 
 static const char *settle_host(int r)
 {
 	(void)r;
-	world->pins = 0;
+	world->pins = world->loads = 0;
 	world->loaded = world->guest_stopped = world->replanned = false;
+	world->ran_on = world->froze_itself = false;
 	world->nr_pages = world->nr_given = 0;
+	if (!have_their_holes())
+		return "a hole is filled";
+	if (has_owners)
+		put_inflight(READS);
 	if (digest_tree("") == world->before)
 		return NULL;
 	put_kernel_files();
@@ -572,6 +1012,8 @@ static int load_for(bool force, const char *append, bool evacuate, struct fr_err
 				    .force = force,
 				    .evacuate = evacuate,
 				    .digest = true,
+				    .sources = others,
+				    .nr_sources = nr_others,
 				    .vms = &vm,
 				    .nr_vms = 1};
 	struct fr_plan *plan;
@@ -828,6 +1270,27 @@ static const char *check_exec_offline(int r, const struct fr_error *e)
 	return wrong ? wrong : check_exec(r, e);
 }
 
+/* A file grows in the blackout, and others have it: the longest way. */
+static const char *check_exec_owners(int r, const struct fr_error *e)
+{
+	const char *wrong = check_exec(r, e);
+
+	CHECK(r != -EINVAL || world->loads == 2, "it does not prepare again");
+	CHECK(!world->ran_on, "it would have jumped while others write");
+	return wrong;
+}
+
+static const char *settle_exec_owners(int r)
+{
+	const char *wrong;
+
+	if (fallocate(kept[0], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, HOLE * 4096, 4096))
+		abort();
+	wrong = settle_host(r);
+	reset_owners();
+	return wrong;
+}
+
 static const char *settle_exec_offline(int r)
 {
 	put_online();
@@ -850,15 +1313,6 @@ static const char *state_of(const char *name)
 
 	snprintf(file, sizeof(file), REGIONS "%s/state", name);
 	return fake_root_line(&root, file);
-}
-
-static bool has_contents(const char *name)
-{
-	char path[128];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "%s%s", root.path, name);
-	return !stat(path, &st) && st.st_size > 0;
 }
 
 /* The VMM that was started; at most one. */
@@ -955,6 +1409,12 @@ static bool guardian_dies(int r, const char *call, int err)
 	return r == -ECHILD || (r == -EAGAIN && !strncmp(call, "clone", 5));
 }
 
+/* What it has loaded stays until the guardian has unloaded it: nothing can be prepared again. */
+static bool cannot_prepare_again(int r, const char *call, int err)
+{
+	return guardian_dies(r, call, err) || (r == -EBUSY && !strcmp(call, "unload"));
+}
+
 /* Another block could be taken: there is none here. */
 static bool block_is_busy(int r, const char *call, int err)
 {
@@ -971,6 +1431,8 @@ static const struct inject_scenario scenarios[] = {
 	{"status", run_status, 0, check_host, settle_host, NULL},
 	{"exec", run_exec, -EINVAL, check_exec, settle_host, guardian_dies},
 	{"exec --no-in-place", run_exec_copy, -EINVAL, check_exec, settle_host, guardian_dies},
+	{"exec, others have what grows", run_exec, -EINVAL, check_exec_owners, settle_exec_owners,
+	 cannot_prepare_again},
 	{"unload", run_unload, 0, check_host, settle_unload, NULL},
 	{"unload of what is left", run_unload_left, 0, check_unload_left, settle_unload_left, NULL},
 	{"unload, a block offline", run_unload, 0, check_unload_offline, settle_unload_offline,
@@ -988,12 +1450,23 @@ static void *nothing(void *data)
 	return data;
 }
 
+/* Files besides the VM's RAM, and processes that have what is kept. */
+static void use_others(bool yes)
+{
+	nr_others = yes ? sizeof(others) / sizeof(*others) : 0;
+	if (yes)
+		put_owners();
+	else if (has_owners)
+		remove_owners();
+}
+
 /* What libraries keep for good after their first use. */
 static void warm_up(void)
 {
 	pthread_t thread;
 	struct fr_error e;
 
+	use_others(true);
 	if (pthread_create(&thread, NULL, nothing, NULL) || pthread_join(thread, NULL))
 		abort();
 	if (run_load(&e)) {
@@ -1002,6 +1475,7 @@ static void warm_up(void)
 	}
 	fr_stage_remove(&ctx, &e);
 	world->nr_pages = 0;
+	use_others(false);
 	choose_needy();
 }
 
@@ -1043,6 +1517,7 @@ static int be_vmm(void)
 		close(client);
 	}
 }
+
 /* Every @step-th failure, on a host of its own. */
 static void work(long first, long step, const char *only, atomic_bool *failed)
 {
@@ -1056,12 +1531,19 @@ static void work(long first, long step, const char *only, atomic_bool *failed)
 			put_offline();
 		if (scenarios[i].run == run_restore)
 			put_online();
+		use_others(scenarios[i].run == run_load || scenarios[i].check == check_exec_owners);
+		world->grows = scenarios[i].check == check_exec_owners;
+		if (world->grows && load(true, CMDLINE, NULL))
+			abort();
 		world->before = digest_tree("");
 		world->expected = world->planned = 0;
 		world->replanned = false;
 		if ((!only || !strcmp(only, scenarios[i].name)) &&
 		    !inject_all(&scenarios[i], first, step))
 			failed[i] = true;
+		use_others(false);
+		if (world->grows && load(true, CMDLINE, NULL))
+			abort();
 	}
 	drop();
 }
