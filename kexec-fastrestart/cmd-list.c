@@ -4,7 +4,6 @@
 #include "command.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static const struct fr_column region_columns[] = {
 	{"name", "NAME", FR_COL_TEXT},	      {"state", "STATE", FR_COL_TEXT},
@@ -35,17 +34,14 @@ static void show_regions(struct fr_output *out, const struct fr_status *s)
 	}
 }
 
-/* "vm/NAME/spec" is there for each VM that came along. */
 static void show_vms(struct fr_output *out, const struct fr_descriptor *d)
 {
 	fr_output_table(out, "vms", NULL, vm_columns, FR_NR(vm_columns));
 	for (size_t i = 0; d && i < d->nr_blobs; i++) {
 		char name[FR_NAME_BYTES], state[2 * FR_NAME_BYTES];
 		const struct fr_blob *blob;
-		int len = -1;
 
-		if (sscanf(d->blobs[i].name, "vm/%63[^/]/spec%n", name, &len) != 1 || len < 0 ||
-		    d->blobs[i].name[len])
+		if (!fr_descriptor_vm(d, i, name))
 			continue;
 		snprintf(state, sizeof(state), "vm/%s/state", name);
 		blob = fr_descriptor_blob(d, state);

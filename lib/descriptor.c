@@ -110,6 +110,17 @@ const struct fr_blob *fr_descriptor_blob(const struct fr_descriptor *d, const ch
 	return NULL;
 }
 
+bool fr_descriptor_vm(const struct fr_descriptor *d, size_t i, char ret_name[FR_NAME_BYTES])
+{
+	const char *vm = d->blobs[i].name + strlen("vm/");
+	const char *end = strncmp(d->blobs[i].name, "vm/", strlen("vm/")) ? NULL : strchr(vm, '/');
+
+	if (!end || strcmp(end, "/spec"))
+		return false;
+	snprintf(ret_name, FR_NAME_BYTES, "%.*s", (int)(end - vm), vm);
+	return true;
+}
+
 /* -------------------------------------------------------------------- meaning */
 
 static bool blob_name_valid(const char *name)

@@ -192,6 +192,8 @@ int fr_descriptor_decode(const void *buf, size_t size,
 			 struct fr_descriptor **ret_d, struct fr_error *e);
 bool fr_name_valid(const char *name);
 const struct fr_blob *fr_descriptor_blob(const struct fr_descriptor *d, const char *name);
+/* A VM came along with each "vm/NAME/spec": is blob @i one?  If not, *ret_name stays as it is. */
+bool fr_descriptor_vm(const struct fr_descriptor *d, size_t i, char ret_name[FR_NAME_BYTES]);
 
 /* ----------------------------------------------------------- load and exec */
 

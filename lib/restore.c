@@ -765,14 +765,6 @@ static int add_guest(struct restore *s, const char *name, bool named, struct fr_
 	return r ? fr_fail_context(e, "VM %s", name) : 0;
 }
 
-/* Length of NAME in the blob name "vm/NAME/spec", or 0. */
-static size_t guest_name(const char *blob)
-{
-	const char *end = strncmp(blob, "vm/", 3) ? NULL : strchr(blob + 3, '/');
-
-	return end && !strcmp(end, "/spec") ? (size_t)(end - (blob + 3)) : 0;
-}
-
 static int select_all(struct restore *s, struct fr_error *e)
 {
 	const struct fr_descriptor *d = s->status->handed;
@@ -782,13 +774,9 @@ static int select_all(struct restore *s, struct fr_error *e)
 	for (size_t i = 0; !r && i < d->nr_regions; i++)
 		if (s->status->states[i] != FR_STATE_RELEASED)
 			r = add_item(s, d->regions[i].name, e);
-	for (size_t i = 0; !r && !s->o->no_vms && i < d->nr_blobs; i++) {
-		if (!guest_name(d->blobs[i].name))
-			continue;
-		snprintf(name, sizeof(name), "%.*s", (int)guest_name(d->blobs[i].name),
-			 d->blobs[i].name + 3);
-		r = add_guest(s, name, false, e);
-	}
+	for (size_t i = 0; !r && !s->o->no_vms && i < d->nr_blobs; i++)
+		if (fr_descriptor_vm(d, i, name))
+			r = add_guest(s, name, false, e);
 	return r;
 }
 

@@ -149,10 +149,16 @@ static void test_encode_refuses(void **state)
 static void test_blob(void **state)
 {
 	struct fr_descriptor *d = sample_descriptor();
+	char name[FR_NAME_BYTES] = "";
 
 	(void)state;
 	assert_int_equal(fr_descriptor_blob(d, "vm/guest0/state")->bytes, 12);
 	assert_null(fr_descriptor_blob(d, "vm/guest0"));
+	assert_true(fr_descriptor_vm(d, 0, name));
+	assert_string_equal(name, "guest0");
+	assert_false(fr_descriptor_vm(d, 1, name)); /* its state */
+	strcpy(d->blobs[1].name, "v");
+	assert_false(fr_descriptor_vm(d, 1, name));
 	fr_descriptor_free(d);
 	fr_descriptor_free(NULL);
 }
