@@ -8,7 +8,7 @@ setup() {
 
 @test "shellcheck: tests, patches and CI" {
 	shellcheck tests/run tests/lib/l1 tests/lib/*.sh tests/bench/*.sh tests/vm/helper.bash \
-		.ci/run kernel-patches/{apply,check,refresh}
+		.ci/run kernel-patches/{apply,check,merge,refresh}
 }
 
 @test "shellcheck: scripts that run in L1" {
