@@ -44,9 +44,17 @@ struct phase {
 	uint64_t begin_us, us; /* from the first stamp */
 };
 
+struct vm {
+	char name[FR_NAME_BYTES];
+	uint64_t begin_us, us; /* from the freeze until it ran on; as above */
+	bool resumed;
+};
+
 struct timeline {
 	struct phase v[FR_STAMP_USER_NR];
 	size_t nr;
+	struct vm *vms;
+	size_t nr_vms;
 	uint64_t total_us, blackout_us;
 	bool has_blackout; /* guests were stopped and run again */
 };
@@ -77,7 +85,38 @@ static size_t sort_stamps(const struct fr_descriptor *d, enum fr_stamp_id *sorte
 	return nr;
 }
 
-static int make_timeline(const struct fr_descriptor *d, struct timeline *ret, struct fr_error *e)
+/* Each guest's own time; that of the last one is the blackout. */
+static int add_vms(const struct fr_ctx *ctx, const struct fr_descriptor *d, uint64_t first,
+		   struct timeline *t, struct fr_error *e)
+{
+	uint64_t freeze = d->stamp[FR_STAMP_FREEZE];
+
+	t->vms = calloc(d->nr_blobs + 1, sizeof(*t->vms));
+	if (!t->vms)
+		return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "out of memory");
+	for (size_t i = 0; i < d->nr_blobs; i++) {
+		struct vm *vm = &t->vms[t->nr_vms];
+		uint64_t resumed, end;
+
+		if (!fr_descriptor_vm(d, i, vm->name))
+			continue;
+		t->nr_vms++;
+		resumed = fr_vm_resumed(ctx, vm->name);
+		if (!freeze || resumed <= freeze)
+			continue;
+		end = ticks_to_us(resumed - first, d->tsc_khz);
+		vm->begin_us = ticks_to_us(freeze - first, d->tsc_khz);
+		vm->us = end - vm->begin_us;
+		vm->resumed = true;
+		/* the last stamp is later, unless restore was killed before it */
+		if (end > t->total_us)
+			t->total_us = end;
+	}
+	return 0;
+}
+
+static int make_timeline(const struct fr_ctx *ctx, const struct fr_descriptor *d,
+			 struct timeline *ret, struct fr_error *e)
 {
 	enum fr_stamp_id sorted[FR_STAMP_USER_NR];
 	const uint64_t *stamp = d->stamp;
@@ -101,12 +140,18 @@ static int make_timeline(const struct fr_descriptor *d, struct timeline *ret, st
 		t.blackout_us =
 			ticks_to_us(stamp[FR_STAMP_RESUMED] - stamp[FR_STAMP_FREEZE], d->tsc_khz);
 	*ret = t;
-	return 0;
+	return add_vms(ctx, d, stamp[sorted[0]], ret, e);
 }
 
 static const struct fr_column phase_columns[] = {
 	{"until", NULL, FR_COL_TEXT},
 	{"phase", "PHASE", FR_COL_TEXT},
+	{"begin_us", "BEGIN", FR_COL_US},
+	{"us", "TIME", FR_COL_US},
+};
+
+static const struct fr_column vm_columns[] = {
+	{"name", "VM", FR_COL_TEXT},
 	{"begin_us", "BEGIN", FR_COL_US},
 	{"us", "TIME", FR_COL_US},
 };
@@ -127,44 +172,95 @@ static int show_timeline(struct fr_invocation *inv, const struct fr_descriptor *
 		fr_output_values(out, fr_text(stamps[t->v[i].end].key),
 				 fr_text(stamps[t->v[i].end].phase), fr_num(t->v[i].begin_us),
 				 fr_num(t->v[i].us));
+	fr_output_table(out, "vms", NULL, vm_columns, FR_NR(vm_columns));
+	for (size_t i = 0; i < t->nr_vms; i++) {
+		const struct vm *vm = &t->vms[i];
+
+		fr_output_values(out, fr_text(vm->name),
+				 vm->resumed ? fr_num(vm->begin_us) : FR_ABSENT,
+				 vm->resumed ? fr_num(vm->us) : FR_ABSENT);
+	}
 	fr_output_record(out, "report", NULL, total_columns, FR_NR(total_columns));
 	fr_output_values(out, fr_num(d->hop), fr_num(t->total_us),
 			 t->has_blackout ? fr_num(t->blackout_us) : FR_ABSENT);
 	return fr_output_end(out, inv->e);
 }
 
-/* One row for each phase, its bar where it lies in time. */
+/* Rows of a label and a bar, which lies where it does in time. */
+struct picture {
+	FILE *f;
+	size_t label; /* width of the labels */
+	size_t y;     /* of the next row */
+	double scale; /* pixels for a microsecond */
+};
+
+enum { BARS = 600, AFTER = 100, ROW = 22, TOP = 40, GAP = 10, BOTTOM = 10 };
+
+/* Phases, and names of VMs (fr_name_valid()), have nothing that XML would want escaped. */
+static void draw_label(const struct picture *p, const char *kind, const char *name)
+{
+	fprintf(p->f, "<text x=\"%zu\" y=\"%zu\" text-anchor=\"end\">%s%s</text>\n", p->label - 8,
+		p->y + 15, kind, name);
+}
+
+static void draw_bar(const struct picture *p, uint64_t begin_us, uint64_t us, const char *color)
+{
+	double x = (double)p->label + (double)begin_us * p->scale, width = (double)us * p->scale;
+
+	fprintf(p->f,
+		"<rect x=\"%.2f\" y=\"%zu\" width=\"%.2f\" height=\"%d\" fill=\"%s\"/>\n"
+		"<text x=\"%.2f\" y=\"%zu\">%.1f ms</text>\n",
+		x, p->y + 3, width < 0.5 ? 0.5 : width, ROW - 6, color, x + width + 5, p->y + 15,
+		(double)us / 1000);
+}
+
+static struct picture begin_picture(FILE *f, const struct timeline *t)
+{
+	struct picture p = {.f = f, .label = 250, .y = TOP};
+	size_t height = TOP + ROW * (t->nr + t->nr_vms) + (t->nr_vms ? GAP : 0) + BOTTOM;
+
+	for (size_t i = 0; i < t->nr_vms; i++)
+		if (p.label < 8 * (strlen(t->vms[i].name) + 5))
+			p.label = 8 * (strlen(t->vms[i].name) + 5);
+	if (t->total_us)
+		p.scale = (double)BARS / (double)t->total_us;
+	fprintf(f,
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%zu\" height=\"%zu\" "
+		"font-family=\"sans-serif\" font-size=\"12\">\n"
+		"<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
+		p.label + BARS + AFTER, height);
+	return p;
+}
+
+/* The phases, one after the other, and the guests that waited meanwhile. */
 static void write_svg(FILE *f, const struct fr_descriptor *d, const struct timeline *t)
 {
-	const unsigned int label = 250, width = 600, row = 22, top = 40;
-	double scale = t->total_us ? (double)width / (double)t->total_us : 0;
+	struct picture p = begin_picture(f, t);
 
-	fprintf(f,
-		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%zu\" "
-		"font-family=\"sans-serif\" font-size=\"12\">\n"
-		"<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n"
-		"<text x=\"10\" y=\"20\" font-size=\"14\">hop %" PRIu64 ": %.3f s",
-		label + width + 100, top + (size_t)row * t->nr + 10, d->hop,
+	fprintf(f, "<text x=\"10\" y=\"20\" font-size=\"14\">hop %" PRIu64 ": %.3f s", d->hop,
 		(double)t->total_us / 1e6);
 	if (t->has_blackout)
 		fprintf(f, ", blackout %.3f s", (double)t->blackout_us / 1e6);
 	fprintf(f, "</text>\n");
-	for (size_t i = 0; i < t->nr; i++) {
-		const struct phase *p = &t->v[i];
-		double x = label + (double)p->begin_us * scale;
-		double w = (double)p->us * scale;
-		size_t y = top + row * i;
+	for (size_t i = 0; i < t->nr; i++, p.y += ROW) {
+		const struct phase *phase = &t->v[i];
 
-		fprintf(f,
-			"<text x=\"%u\" y=\"%zu\" text-anchor=\"end\">%s</text>\n"
-			"<rect x=\"%.2f\" y=\"%zu\" width=\"%.2f\" height=\"%u\" fill=\"%s\"/>\n"
-			"<text x=\"%.2f\" y=\"%zu\">%.1f ms</text>\n",
-			label - 8, y + 15, stamps[p->end].phase, x, y + 3, w < 0.5 ? 0.5 : w,
-			row - 6,
-			p->end <= FR_STAMP_JUMP ? "#4878a8" :
-			p->end <= FR_STAMP_INIT ? "#c87830" :
-						  "#58944c",
-			x + w + 5, y + 15, (double)p->us / 1000);
+		draw_label(&p, "", stamps[phase->end].phase);
+		draw_bar(&p, phase->begin_us, phase->us,
+			 phase->end <= FR_STAMP_JUMP ? "#4878a8" :
+			 phase->end <= FR_STAMP_INIT ? "#c87830" :
+						       "#58944c");
+	}
+	p.y += GAP;
+	for (size_t i = 0; i < t->nr_vms; i++, p.y += ROW) {
+		const struct vm *vm = &t->vms[i];
+
+		draw_label(&p, "VM ", vm->name);
+		if (vm->resumed)
+			draw_bar(&p, vm->begin_us, vm->us, "#8860a0");
+		else
+			fprintf(f, "<text x=\"%zu\" y=\"%zu\">not resumed</text>\n", p.label + 5,
+				p.y + 15);
 	}
 	fprintf(f, "</svg>\n");
 }
@@ -195,9 +291,10 @@ static int report(struct fr_invocation *inv, bool json, const char *svg)
 	if (!r)
 		r = fr_descriptor_decode(data, bytes, &d, inv->e);
 	if (!r)
-		r = make_timeline(d, &t, inv->e);
+		r = make_timeline(inv->ctx, d, &t, inv->e);
 	if (!r)
 		r = svg ? save_svg(inv, svg, d, &t) : show_timeline(inv, d, &t, json);
+	free(t.vms);
 	fr_descriptor_free(d);
 	free(data);
 	return r;
@@ -230,11 +327,13 @@ const struct fr_command fr_cmd_report = {
 	.name = "report",
 	.run = run_report,
 	.help = "how long each phase of the last hop took",
-	.usage = "[--json | --svg FILE]\n"
-		 "\n"
-		 "Show the phases of the last hop, from the stamps in its descriptor.\n"
-		 "\n"
-		 "      --json      as JSON\n"
-		 "      --svg FILE  draw a timeline into FILE\n"
-		 "  -v, --verbose   show each step\n",
+	.usage =
+		"[--json | --svg FILE]\n"
+		"\n"
+		"Show the phases of the last hop, from the stamps in its descriptor, and how long each of\n"
+		"its guests stood still.\n"
+		"\n"
+		"      --json      as JSON\n"
+		"      --svg FILE  draw a timeline into FILE\n"
+		"  -v, --verbose   show each step\n",
 };

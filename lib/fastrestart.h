@@ -341,6 +341,8 @@ struct fr_restore_options {
 };
 
 int fr_restore(const struct fr_ctx *ctx, const struct fr_restore_options *o, struct fr_error *e);
+/* What the TSC was when restore had that VM run on; 0: it did not, or that is not known. */
+uint64_t fr_vm_resumed(const struct fr_ctx *ctx, const char *name);
 int fr_release(const struct fr_ctx *ctx, char **names, size_t nr_names, struct fr_error *e);
 
 #endif /* FASTRESTART_H */

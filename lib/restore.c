@@ -571,6 +571,21 @@ static int open_marker(const struct restore *s, const struct guest *v, struct fr
 		       fr_fail(e, FR_FAULT_SYSTEM, -r, "%s: flock: %s", path, strerror(-r));
 }
 
+uint64_t fr_vm_resumed(const struct fr_ctx *ctx, const char *name)
+{
+	static const char before[] = "started\nresumed ";
+	_cleanup_free_ char *path = fr_path(ctx, "/run/kexec-fastrestart/vm/%s.started", name);
+	_cleanup_free_ char *text = NULL;
+	char *number, *end;
+	uint64_t tsc;
+
+	if (!path || fr_read_file(path, 64, &text, NULL) || strncmp(text, before, strlen(before)))
+		return 0;
+	number = text + strlen(before);
+	tsc = strtoull(number, &end, 10);
+	return *number >= '0' && *number <= '9' && !strcmp(end, "\n") ? tsc : 0;
+}
+
 /* Another thread may still be at it, but has begun: a guest's jobs come after its regions'. */
 static bool wait_for_item(struct restore *s, const struct item *item)
 {

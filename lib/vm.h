@@ -44,7 +44,11 @@ struct fr_vm_restart {
 	const void *state;	/* "vm/NAME/state" */
 	size_t state_bytes;
 	unsigned int timeout_ms;
-	int marker_fd;		/* an empty file; gets contents just before the guest runs */
+	/*
+	 * An empty file.  Gets "started\n" just before the guest runs, then "resumed TSC\n" once
+	 * it does, unless it had been paused.
+	 */
+	int marker_fd;
 	/* Open the restored file of a region that QEMU gets as a descriptor. */
 	int (*open_region)(void *data, const char *region, struct fr_error *e);
 	void (*up)(void *data);	/* called once the VMM answers; may be NULL */

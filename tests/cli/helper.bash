@@ -76,10 +76,10 @@ fake_firmware_ram() {
 	echo 'System RAM' > "$entry/type"
 }
 
-# fake_started VM: restore has started it
+# fake_started VM [TSC]: restore has started it, and it ran on then
 fake_started() {
 	mkdir -p "$ROOT/run/kexec-fastrestart/vm"
-	echo started > "$ROOT/run/kexec-fastrestart/vm/$1.started"
+	printf 'started\n%s' "${2:+resumed $2$'\n'}" > "$ROOT/run/kexec-fastrestart/vm/$1.started"
 }
 
 # What /proc/iomem says while everything in mkdescriptor's descriptor is kept.

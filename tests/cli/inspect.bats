@@ -214,18 +214,55 @@ json() {
 	[[ $(json '.phases | length') == 14 ]]
 	[[ $(json '[.phases[].us] | unique == [100000]') == true ]]
 	[[ $(json '.report == {"hop": 3, "total_us": 1400000, "blackout_us": 1400000}') == true ]]
+	[[ $(json '.vms == [{"name": "web", "begin_us": null, "us": null}]') == true ]]
 	fastrestart report
 	check_status 0
 	grep -Eq '^Blackout: +1400.000 ms' <<< "$output"
+}
+
+@test "report: each guest's own time" {
+	fake_patched "$FULL" web=restored
+	# the freeze is at 1000000000, and a millisecond has 2500000 ticks
+	fake_started web 4250000000
+	fastrestart report --json
+	check_status 0
+	[[ $(json '.vms == [{"name": "web", "begin_us": 0, "us": 1300000}]') == true ]]
+	[[ $(json .report.total_us) == 1400000 ]]
+	fastrestart report
+	grep -Eq '^web +0.000 ms +1300.000 ms' <<< "$output"
+	# restore was killed before it had told the kernel
+	fake_started web 5000000000
+	fastrestart report --json
+	[[ $(json .report.total_us) == 1600000 ]]
+	# of another clock
+	fake_started web 999999999
+	fastrestart report --json
+	[[ $(json '.vms[0].us') == null ]]
+}
+
+# Does PYTHON hold for the picture?
+drawing() {
+	python3 -c '
+import sys, xml.dom.minidom as m
+d = m.parse(sys.argv[1])
+texts = [t.firstChild.data for t in d.getElementsByTagName("text")]
+rects = [{k: v if "%" in v else float(v) for k, v in r.attributes.items() if k in ("x", "y", "width")}
+	 for r in d.getElementsByTagName("rect")]
+assert eval(sys.argv[2]), (rects, texts)' "$BATS_TEST_TMPDIR/out.svg" "$1"
 }
 
 @test "report --svg draws well-formed XML" {
 	fake_patched "$FULL"
 	fastrestart report --svg "$BATS_TEST_TMPDIR/out.svg"
 	check_status 0
-	python3 -c 'import sys, xml.dom.minidom as m
-d = m.parse(sys.argv[1])
-assert len(d.getElementsByTagName("rect")) == 15' "$BATS_TEST_TMPDIR/out.svg"
+	# a background and the phases
+	drawing 'len(rects) == 1 + 14 and texts[-1] == "not resumed"'
+	# the guest is below, from the freeze on, as long as 13 of 14 phases
+	fake_started web 4250000000
+	fastrestart report --svg "$BATS_TEST_TMPDIR/out.svg"
+	drawing 'len(rects) == 1 + 14 + 1 and texts[-2:] == ["VM web", "1300.0 ms"]'
+	drawing 'rects[15]["x"] == rects[1]["x"] and rects[15]["y"] > rects[14]["y"]'
+	drawing 'abs(rects[15]["width"] - 13 * rects[1]["width"]) < 0.1'
 	fastrestart report --svg "$BATS_TEST_TMPDIR/no/out.svg"
 	check_status 1
 	check_message no/out.svg

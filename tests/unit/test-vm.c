@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <x86intrin.h>
 
 #include "fake-qemu.h"
 #include "fake-root.h"
@@ -555,6 +556,7 @@ static int be_vmm(const char *script, const char *object)
 struct outcome {
 	int r;
 	bool lives, marked, terminated, has_secret;
+	uint64_t resumed; /* as the marker tells */
 	int warnings;
 	struct fr_error e;
 };
@@ -602,6 +604,8 @@ static int open_region(void *data, const char *region, struct fr_error *e)
 	return memfd_create("region", MFD_CLOEXEC);
 }
 
+#define MARKER "/run/kexec-fastrestart/vm/web.started"
+
 /* @marker_flags: of an open file that is to be the marker */
 static struct outcome restart(const char *script, bool running, int marker_flags)
 {
@@ -610,7 +614,7 @@ static struct outcome restart(const char *script, bool running, int marker_flags
 	struct fr_ctx ctx = {.root = root.path, .log = count_warnings, .data = &o.warnings};
 	struct fr_vm_restart how = {
 		.state = "state", .state_bytes = 5, .timeout_ms = 2000, .open_region = open_region};
-	char path[96], *spec;
+	char path[96], *spec, *text;
 	pid_t vmm;
 
 	fake_root_make(&root);
@@ -622,6 +626,10 @@ static struct outcome restart(const char *script, bool running, int marker_flags
 	how.spec = spec = restart_spec(&root, script, running);
 	o.r = fr_vm_start(&ctx, &how, &o.e);
 	o.marked = has_contents(path);
+	assert_int_equal(fr_read_file(path, 100, &text, NULL), 0);
+	fake_root_text(&root, MARKER, text);
+	o.resumed = fr_vm_resumed(&ctx, "web");
+	free(text);
 	snprintf(path, sizeof(path), "%s/terminated", root.path);
 	o.terminated = !access(path, F_OK);
 	snprintf(path, sizeof(path), "%s/secret", root.path);
@@ -641,16 +649,46 @@ static struct outcome restart(const char *script, bool running, int marker_flags
 
 static void marks_before_the_guest_runs(void **state)
 {
+	uint64_t before = __rdtsc();
 	struct outcome o = restart("", true, O_WRONLY);
 
 	(void)state;
 	if (o.r)
 		fail_msg("%s", o.e.text);
 	assert_true(o.marked && o.lives);
+	assert_true(before < o.resumed && o.resumed < __rdtsc());
 	assert_int_equal(o.warnings, 0);
 	o = restart("", false, O_WRONLY); /* stays paused */
 	assert_int_equal(o.r, 0);
-	assert_true(o.marked && o.lives);
+	assert_true(o.marked && o.lives && !o.resumed);
+}
+
+/* It may have been written by half, or by another release. */
+static void when_a_guest_ran_on(void **state)
+{
+	static const char *const unknown[] = {
+		"",
+		"started\n",
+		"started\nresumed 5",
+		"started\nresumed \n",
+		"started\nresumed -5\n",
+		"started\nresumed 5 6\n",
+		"stopped\nresumed 5\n",
+		"started\nresumed 00000000000000000000000000000000000000000000000000000005\n",
+	};
+	struct fake_root root;
+	struct fr_ctx ctx = {.root = root.path};
+
+	(void)state;
+	fake_root_make(&root);
+	assert_int_equal(fr_vm_resumed(&ctx, "web"), 0);
+	fake_root_text(&root, MARKER, "started\nresumed 5\n");
+	assert_int_equal(fr_vm_resumed(&ctx, "web"), 5);
+	for (size_t i = 0; i < FR_ARRAY_SIZE(unknown); i++) {
+		fake_root_text(&root, MARKER, unknown[i]);
+		assert_int_equal(fr_vm_resumed(&ctx, "web"), 0);
+	}
+	fake_root_remove(&root);
 }
 
 /* Root's environment is nothing for a VMM that is somebody else. */
@@ -696,7 +734,7 @@ static void what_may_have_run_is_let_live(void **state)
 
 	(void)state;
 	assert_int_equal(o.r, -ETIMEDOUT);
-	assert_true(o.marked && o.lives);
+	assert_true(o.marked && o.lives && !o.resumed);
 	o = restart("io-error", true, O_WRONLY);
 	assert_int_equal(o.r, 0);
 	assert_true(o.marked && o.lives);
@@ -720,6 +758,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(hostile_specs),
 		cmocka_unit_test(hostile_regions),
 		cmocka_unit_test(marks_before_the_guest_runs),
+		cmocka_unit_test(when_a_guest_ran_on),
 		cmocka_unit_test(environment),
 		cmocka_unit_test(what_has_not_run_is_killed),
 		cmocka_unit_test(what_may_have_run_is_let_live),

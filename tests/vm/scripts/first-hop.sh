@@ -47,6 +47,10 @@ case $FR_STAGE in
 	guest_verified g0
 	guest_verified g1
 	kexec-fastrestart report
+	# shellcheck disable=SC2016 # jq's
+	kexec-fastrestart report --json | jq -e '.report.blackout_us as $last |
+		[.vms[].us] | length == 2 and all(. > 0 and . <= $last)' ||
+		fail "each guest's own time"
 	must_equal "regions kept" "$(status kept_regions)" 0
 	done_ok
 	;;
