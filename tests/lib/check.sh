@@ -74,12 +74,12 @@ vm_jobs() {
 	echo $((FR_JOBS >= 4 ? 3 : FR_JOBS >= 2 ? 2 : 1))
 }
 
-# The VM tests whose names match the filter $1; all without one.
+# The VM tests whose names match the filter $1, and with the tag $2; all without them.
 check_vm() {
 	local log=$FR_CACHE/log/vm status before=$skipped jobs
 	jobs=$(vm_jobs)
 	note "VM tests, $jobs at a time"
-	bats --tap --timing --jobs "$jobs" ${1:+--filter "$1"} "$FR_TESTS/vm" | tee "$log"
+	bats --tap --timing --jobs "$jobs" ${1:+--filter "$1"} ${2:+--filter-tags "$2"} "$FR_TESTS/vm" | tee "$log"
 	status=${PIPESTATUS[0]}
 	count_tap "$log" "$status"
 	if [ "$skipped" != "$before" ]; then
@@ -124,6 +124,7 @@ check_kernel() {
 cmd_check_debug() {
 	trap summary EXIT
 	vm_prepare
+	cmd_kernel patched-old >/dev/null || die "cannot build kernel 'patched-old'"
 	check_kernel patched-debug 'page_poison=1 page_owner=on slub_debug=FZP'
 	check_kernel patched-kasan '' '^(KUnit|five hops|damaged|a restore that fails|restores without|memfds|huge pages of|four nodes|UEFI|through an)'
 	exit 0
@@ -149,6 +150,6 @@ cmd_check() {
 	check_lint
 	check_patches
 	vm_prepare
-	check_vm
+	check_vm '' '!check-debug'
 	exit 0
 }

@@ -5,6 +5,8 @@
 #
 #   patched      host.config on linux-source with the series
 #   patched-*    the same with debug.config or kasan.config added, for check-debug
+#   patched-old  the series merged with the oldest linux-source that the distribution still has, for
+#                check-debug too: another 6.12.y. It is fetched into the cache, and never installed
 #   guest        guest.config on pristine linux-source, for the guests (L2)
 #   stock-6.12   the distribution's cloud kernels, unpacked and never installed
 #   stock-6.1
@@ -32,12 +34,18 @@ FR_KHO_SUITE=trixie-backports
 source_version() {
 	local deb
 	case ${1:-} in
-	kho)
-		deb=$(locked kho-source kho_source) || return 1
+	kho | patched-old)
+		deb=$(locked "$1-source" source_package "$1") || return 1
 		dpkg-deb -f "$deb" Version
 		;;
 	*) dpkg-query -W -f '${Version}' "linux-source-$FR_BASE" ;;
 	esac
+}
+
+# The linux-source of kernel $1, where that is not the one that is installed.
+source_base() {
+	[ "$1" != kho ] || { echo "$FR_KHO_BASE"; return; }
+	echo "$FR_BASE"
 }
 
 # apt-get with the mirror that this machine has the distribution from, and nothing else but
@@ -55,21 +63,33 @@ kho_apt() {
 }
 
 kho_fetch() {
-	rm -rf "$FR_CACHE/src/kho"
-	mkdir -p "$FR_CACHE/src/kho"
-	cd "$FR_CACHE/src/kho" && kho_apt update && kho_apt download "linux-source-$FR_KHO_BASE"
+	kho_apt update && kho_apt download "linux-source-$FR_KHO_BASE"
 }
 
-# The package with the sources of 'kho', downloaded once.
-kho_source() {
-	local deb="$FR_CACHE/src/kho/linux-source-${FR_KHO_BASE}_*_all.deb"
-	if ! compgen -G "$deb" >/dev/null; then
-		note "fetching linux-source-$FR_KHO_BASE of $FR_KHO_SUITE"
-		mkdir -p "$FR_CACHE/log"
-		(kho_fetch) >"$FR_CACHE/log/kho-source" 2>&1 ||
-			die "linux-source-$FR_KHO_BASE of $FR_KHO_SUITE cannot be had (log: $FR_CACHE/log/kho-source)"
+# Security updates stay in the archive for a while.
+old_fetch() {
+	local oldest installed
+	oldest=$(apt-cache madison "linux-source-$FR_BASE" | awk '{ print $3 }' | sort -V | head -n 1)
+	installed=$(source_version)
+	echo "oldest in apt's lists: ${oldest:-none}; installed: $installed"
+	dpkg --compare-versions "$oldest" lt-nl "$installed" &&
+		apt-get -q -o APT::Sandbox::User=root download "linux-source-$FR_BASE=$oldest"
+}
+
+# The package with the sources of kernel $1, downloaded once.
+source_package() {
+	local dir=$FR_CACHE/src/$1 log=$FR_CACHE/log/$1-source name
+	name=linux-source-$(source_base "$1")
+	if ! compgen -G "$dir/${name}_*_all.deb" >/dev/null; then
+		note "fetching $name for kernel '$1'"
+		rm -rf "$dir"
+		mkdir -p "$dir" "$FR_CACHE/log"
+		if ! (cd "$dir" && "${1#patched-}_fetch") >"$log" 2>&1; then
+			tail -n 3 -- "$log" >&2
+			die "$name for kernel '$1' cannot be had: put its .deb into $dir (log: $log)"
+		fi
 	fi
-	compgen -G "$deb"
+	compgen -G "$dir/${name}_*_all.deb"
 }
 
 series_patches() {
@@ -82,7 +102,7 @@ series_patches() {
 kernel_config() {
 	local config=$FR_TESTS/vm/config
 	case $1 in
-	patched) cat "$config/host.config" ;;
+	patched | patched-old) cat "$config/host.config" ;;
 	*-bench) sed '/CONFIG_DEBUG_\(VM\|LIST\)\>/d; /KUNIT/d; /CONFIG_FA\(ULT\|IL\)/d' "$config/host.config" ;;
 	patched-*) cat "$config/host.config" "$config/${1#patched-}.config" ;;
 	*) cat "$config/$1.config" ;;
@@ -132,6 +152,7 @@ kernel_dir() {
 		version=$(source_version "$1") || return 1
 		key=$({
 			printf %s "$version"
+			[ "$1" != patched-old ] || source_version
 			kernel_patches "$1" | xargs -r cat --
 			kernel_config "$1"
 			gcc --version | head -n 1
@@ -144,7 +165,10 @@ kernel_dir() {
 # The sources of kernel $1 as a tar archive on standard output.
 source_tar() {
 	case $1 in
-	kho) dpkg-deb --fsys-tarfile "$(kho_source)" | tar -xO "./usr/src/linux-source-$FR_KHO_BASE.tar.xz" ;;
+	kho | patched-old)
+		dpkg-deb --fsys-tarfile "$(source_package "$1")" |
+			tar -xO "./usr/src/linux-source-$(source_base "$1").tar.xz"
+		;;
 	*) cat "/usr/src/linux-source-$FR_BASE.tar.xz" ;;
 	esac | xz -dc
 }
@@ -173,10 +197,14 @@ kernel_build() {
 	rm -rf "$work"
 	mkdir -p "$work/obj" "$dir.new"
 	cp -al "$pristine" "$tree"
-	if [[ $name = patched* ]]; then
-		[ -e "$FR_SERIES/series" ] || die "no series in $FR_SERIES"
-		logged "$FR_CACHE/log/$name-apply" "$FR_TOP/kernel-patches/apply" "$tree"
-	fi
+	[[ $name != patched* || -e $FR_SERIES/series ]] || die "no series in $FR_SERIES"
+	case $name in
+	patched-old)
+		pristine=$(locked source source_tree patched) || exit
+		logged "$FR_CACHE/log/$name-merge" "$FR_TOP/kernel-patches/merge" "$tree" "$pristine"
+		;;
+	patched*) logged "$FR_CACHE/log/$name-apply" "$FR_TOP/kernel-patches/apply" "$tree" ;;
+	esac
 	# made for the pristine sources: a little fuzz is in order on the series
 	local stamps
 	stamps=$(stamps_patch "$name")

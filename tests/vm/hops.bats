@@ -30,6 +30,13 @@ load helper
 	guest_lived g1
 }
 
+# Not a test of `tests/run check`, for which the other release's kernel would take too long to build.
+# bats test_tags=check-debug
+@test "to another 6.12 release and back" {
+	vm releases --kernel patched-old --also patched-old --limit 180
+	sed -n 's/.*FR: stage \([0-9]\) of releases on /# stage \1: /p' "$L1_OUT/out" >&3
+}
+
 @test "five hops: digests, RAM and limits stay what they were" {
 	vm five-hops --kernel patched --limit 240
 }
