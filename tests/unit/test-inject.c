@@ -1429,7 +1429,6 @@ static const struct inject_scenario scenarios[] = {
 	{"load again", run_load_again, -EEXIST, check_host, settle_host, NULL},
 	{"load --force", run_load_force, 0, check_host, settle_load_force, NULL},
 	{"status", run_status, 0, check_host, settle_host, NULL},
-	{"exec", run_exec, -EINVAL, check_exec, settle_host, guardian_dies},
 	{"exec --no-in-place", run_exec_copy, -EINVAL, check_exec, settle_host, guardian_dies},
 	{"exec, others have what grows", run_exec, -EINVAL, check_exec_owners, settle_exec_owners,
 	 cannot_prepare_again},
