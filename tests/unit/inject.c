@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "config.h"
 
-#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <linux/audit.h>
@@ -23,6 +22,7 @@
 #include <unistd.h>
 
 #include "inject.h"
+#include "test.h"
 
 #define RUN_SECONDS 20 /* a run that takes longer hangs */
 #define MAX_TASKS   64
@@ -546,17 +546,6 @@ static int trace(pid_t child)
 
 /* ---------------------------------------------------------------------------- one run */
 
-static int count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
 /* Mappings of files other than programs and libraries. */
 static int count_mappings(void)
 {
@@ -604,7 +593,7 @@ static void look_back(const struct inject_scenario *s, int r, const struct fr_er
 		complain(wrong);
 	else if (leaked && !(leaked == 1 && strstr(shared->call, "libjson-c")))
 		snprintf(shared->text, sizeof(shared->text), "%ld blocks of memory leak", leaked);
-	else if (count_fds() != fds)
+	else if (test_count_fds() != fds)
 		complain("file descriptors leak");
 	else if (count_mappings() != mappings)
 		complain("mappings leak");
@@ -624,7 +613,7 @@ static void be_child(const struct inject_scenario *s)
 	if (shared->kind == INJECT_SYSCALL)
 		be_traced();
 	alarm(RUN_SECONDS);
-	fds = count_fds();
+	fds = test_count_fds();
 	mappings = count_mappings();
 	blocks = live;
 	shared->on[FORKED] = true;
