@@ -50,7 +50,7 @@ $(last_extents "$theirs") on Linux $(source_version kho)), $(bench_machine)" "${
 to_s() { awk '{ printf "%.4f\n", $1 / 1e6 }'; }
 
 bench_kho() {
-	locked kho-source kho_source >/dev/null || return 1
+	locked kho-source source_package kho >/dev/null || return 1
 	kho_bench kho_4k "$1" contiguous 1G &&
 		kho_bench kho_4k_scattered "$1" shuffled 1G &&
 		kho_bench kho_2m "$1" 2M 4G &&

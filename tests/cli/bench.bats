@@ -103,7 +103,7 @@ is() {
 	[[ " $(bench_names) " == *' kho '* && " $(bench_default | paste -sd ' ') " != *' kho '* ]]
 	apt-get() { return 100; }
 	run bench_kho 1
-	[[ $status == 1 && ${#lines[@]} == 2 && ${lines[1]} == "tests: linux-source-"*" cannot be had "* ]]
+	[[ $status == 1 && ${#lines[@]} == 2 && ${lines[1]} == "tests: linux-source-"*" cannot be had: "* ]]
 }
 
 @test "bench: one that fails fails the run, and the others' results stay" {
