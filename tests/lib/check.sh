@@ -2,17 +2,26 @@
 # shellcheck shell=bash
 # Building the tool, and running the suites.
 
-build_tool() {
-	local config=$FR_BUILD/.configured
-	mkdir -p "$FR_BUILD"
+# Configure the build folder $1 with the other arguments.  One that was made for another
+# checkout starts anew: its dependencies name files of that checkout, which may be gone.
+configured() {
+	local build=$1 mark=$1/.configured
+	shift
 	if [ ! -x "$FR_TOP/configure" ] || [ "$FR_TOP/configure.ac" -nt "$FR_TOP/configure" ]; then
 		logged "$FR_CACHE/log/autoreconf" autoreconf -fi "$FR_TOP"
 	fi
-	if [ ! -e "$config" ] || [ "$FR_TOP/configure" -nt "$config" ]; then
-		(cd "$FR_BUILD" && logged "$FR_CACHE/log/configure" \
-			"$FR_TOP/configure" -q --enable-werror)
-		touch "$config"
+	if [ -e "$mark" ] && [ "$(<"$mark")" != "$FR_TOP" ]; then
+		rm -rf "$build"
 	fi
+	mkdir -p "$build"
+	if [ ! -e "$mark" ] || [ "$FR_TOP/configure" -nt "$mark" ]; then
+		(cd "$build" && logged "$FR_CACHE/log/configure" "$FR_TOP/configure" -q "$@") || exit 1
+		printf '%s\n' "$FR_TOP" >"$mark"
+	fi
+}
+
+build_tool() {
+	configured "$FR_BUILD" --enable-werror
 	logged "$FR_CACHE/log/make" make -s -C "$FR_BUILD" -j"$FR_JOBS"
 }
 

@@ -10,15 +10,7 @@ fuzz_targets() {
 build_fuzz() {
 	local build=$1 target
 	shift
-	mkdir -p "$build"
-	if [ ! -x "$FR_TOP/configure" ] || [ "$FR_TOP/configure.ac" -nt "$FR_TOP/configure" ]; then
-		logged "$FR_CACHE/log/autoreconf" autoreconf -fi "$FR_TOP"
-	fi
-	if [ ! -e "$build/.configured" ] || [ "$FR_TOP/configure" -nt "$build/.configured" ]; then
-		(cd "$build" && logged "$FR_CACHE/log/configure-fuzz" "$FR_TOP/configure" -q \
-			CC=clang --enable-fuzzing --enable-asan --enable-ubsan --enable-werror)
-		touch "$build/.configured"
-	fi
+	configured "$build" CC=clang --enable-fuzzing --enable-asan --enable-ubsan --enable-werror
 	for target; do
 		logged "$FR_CACHE/log/make-fuzz" make -s -C "$build" -j"$FR_JOBS" \
 			"tests/fuzz/fuzz-$target"
