@@ -121,11 +121,11 @@ cmd_vm() {
 }
 
 # VM tests with the kernel $1 as 'patched' and $2 on every command line, those whose
-# names match $3.  Such kernels take several times as long, and all of L1's memory.
+# names match $3.  Such kernels take several times as long, and touch all of L1's memory.
 check_kernel() {
 	note "with kernel '$1'${2:+ and $2}"
 	cmd_kernel "$1" >/dev/null || die "cannot build kernel '$1'"
-	FR_PATCHED=$1 FR_APPEND=$2 FR_JOBS=2 \
+	FR_PATCHED=$1 FR_APPEND=$2 \
 		FR_TIMEOUT_SCALE=$(awk -v f="$FR_TIMEOUT_SCALE" 'BEGIN { print 3 * f }') \
 		check_vm "${3:-}"
 }
