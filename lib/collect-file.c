@@ -42,7 +42,7 @@
 #define FRAMES_PER_BATCH (1u << 20)
 /* A thread's share of a batch: what is worth starting one; of huge pages a system call finds two. */
 #define FRAMES_PER_CHUNK (1u << 17)
-#define HUGE_PER_CHUNK	 4096u
+#define HUGE_PER_CHUNK	 512u
 
 static int failed(const struct fr_keep *k, const char *what, int err, struct fr_error *e)
 {
