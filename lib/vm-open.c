@@ -134,7 +134,7 @@ static int inspect_memdev(const struct fr_ctx *ctx, struct fr_vm *vm, struct jso
 						     inspect_file(ctx, vm, id, path, e);
 }
 
-static int inspect_ram(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_error *e)
+int fr_vm_inspect_ram(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_error *e)
 {
 	struct json_object *list = NULL;
 	int r = fr_qmp_command(vm->qmp, "query-memdev", NULL, -1, &list, e);
@@ -243,6 +243,17 @@ static int find_machine(struct fr_vm *vm, struct fr_error *e)
 	return 0;
 }
 
+int fr_vm_inspect_state(struct fr_vm *vm, struct fr_error *e)
+{
+	int r = check_encrypted(vm, e);
+
+	if (!r)
+		r = check_migration(vm, e);
+	if (!r)
+		r = choose_settings(vm, e);
+	return r ? r : find_machine(vm, e);
+}
+
 static int inspect(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_error *e)
 {
 	int r = fr_vm_read_process(ctx, vm, e);
@@ -252,18 +263,12 @@ static int inspect(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_error *
 	if (!r)
 		r = check_run_state(vm, e);
 	if (!r)
-		r = inspect_ram(ctx, vm, e);
+		r = fr_vm_inspect_ram(ctx, vm, e);
 	if (!r)
 		r = fr_vm_check_process(ctx, vm, e);
 	if (!r)
 		r = fr_vm_check_changed(vm, e);
-	if (!r)
-		r = check_encrypted(vm, e);
-	if (!r)
-		r = check_migration(vm, e);
-	if (!r)
-		r = choose_settings(vm, e);
-	return r ? r : find_machine(vm, e);
+	return r ? r : fr_vm_inspect_state(vm, e);
 }
 
 int fr_vm_open(const struct fr_ctx *ctx, const struct fr_vm_arg *arg, unsigned int timeout_ms,

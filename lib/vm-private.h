@@ -84,6 +84,12 @@ char **fr_vm_argv_restart(char *const *argv, const char *machine, const struct f
 /* Member @key of an option's value, key=value or JSON: to be freed, NULL without one; -ENOMEM. */
 int fr_vm_member(const char *value, const char *key, char **ret);
 
+/* vm-open.c, steps of fr_vm_open() that ask the monitor */
+/* The files of its RAM; refuses RAM that is none, or private. */
+int fr_vm_inspect_ram(const struct fr_ctx *ctx, struct fr_vm *vm, struct fr_error *e);
+/* Settings of a migration, and its machine; refuses what QEMU cannot save. */
+int fr_vm_inspect_state(struct fr_vm *vm, struct fr_error *e);
+
 /* vm-changed.c: refuse when the VM is no longer what its command line says */
 int fr_vm_check_changed(struct fr_vm *vm, struct fr_error *e);
 
