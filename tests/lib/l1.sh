@@ -34,7 +34,7 @@
 # A log line starts with the seconds since QEMU's start.
 
 # What the kernel may say that looks like trouble and is none (see vm/README.md).
-FR_LOG_BAD='BUG|WARNING:|Oops|Kernel panic|Bad page|possible .*(deadlock|recursive|circular)|INFO: task .* blocked|soft lockup|rcu.*stall|general protection|Call Trace|UBSAN|KASAN|inconsistent lock state|suspicious RCU'
+FR_LOG_BAD='BUG|pagealloc: |non-static key|WARNING:|Oops|Kernel panic|Bad page|possible .*(deadlock|recursive|circular)|INFO: task .* blocked|soft lockup|rcu.*stall|general protection|Call Trace|UBSAN|KASAN|inconsistent lock state|suspicious RCU'
 
 l1_stamp() {
 	local line t
