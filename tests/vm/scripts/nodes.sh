@@ -114,11 +114,11 @@ case $FR_STAGE in
 	must_be_whole
 	# its memory is for everyone: more than the other nodes have
 	rm /mnt/huge/more
-	[ "$(node_free)" -gt $((dimm + late - 30)) ] || fail "node 3 has $(node_free) MiB free"
+	[ "$(node_free)" -gt $((dimm + late - 60)) ] || fail "node 3 has $(node_free) MiB free"
 	mkdir -p /mnt/hog
 	mount -t tmpfs -o size=100% none /mnt/hog
 	dd if=/dev/zero of=/mnt/hog/f bs=1M count=$(($(mem_total) / 1024 - dimm / 2)) 2>/dev/null
-	[ "$(node_free)" -lt $((dimm + late - 50)) ] || fail "node 3 has $(node_free) MiB free"
+	[ "$(node_free)" -lt $((dimm + late - 80)) ] || fail "node 3 has $(node_free) MiB free"
 	done_ok
 	;;
 esac

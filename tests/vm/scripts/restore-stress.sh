@@ -111,8 +111,10 @@ check_and_remove() {
 compact() { echo 1 >/proc/sys/vm/compact_memory; }
 
 cpu() {
-	echo 0 >/sys/devices/system/cpu/cpu$((round % 3 + 1))/online
-	echo 1 >/sys/devices/system/cpu/cpu$((round % 3 + 1))/online
+	set -- /sys/devices/system/cpu/cpu$((round % 3 + 1))/online
+	echo 0 >"$1" || return
+	echo 1 >"$1" || fail "$1: not online again"
+	echo >>$stress/unplugged
 }
 
 # A block that has kept memory, or the kernel's own, does not go: then another is as good.
@@ -267,10 +269,12 @@ case $FR_STAGE in
 	: >/tmp/calm
 	# shellcheck disable=SC2046
 	wait $(cat $stress/pids)
-	say "under stress: kept for now $(count refused), $(for strain in $strains offlined; do
+	say "under stress: kept for now $(count refused), $(for strain in $strains offlined unplugged; do
 		echo "$strain $(count "$strain"), "
 	done | tr -d '\n')$(grep pswp /proc/vmstat | tr '\n' ' ')"
 	[ "$(count offlined)" -gt 0 ] || fail "no memory block went offline"
+	[ "$(count unplugged)" -gt 0 ] || fail "no CPU went offline"
+	[ "$(sed -n 's/^pswpout //p' /proc/vmstat)" -gt 0 ] || fail "nothing was swapped out"
 	must_equal "regions that are still kept" "$(kept .)" ''
 	umount /mnt/hog
 	swapoff /dev/vdc
