@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "evacuate.h"
+#include "hugepages.h"
 #include "offline.h"
 #include "plan.h"
 #include "util.h"
@@ -241,20 +242,6 @@ int fr_evacuate(struct fr_evacuation *ev, const struct fr_evacuate_request *r, s
 
 /* ------------------------------------------------------------------------- sessions */
 
-/* Kernels since 6.12.114 give such pages back broken; those without them have no such file. */
-static int find_optimised(struct fr_evacuation *ev, struct fr_error *e)
-{
-	_cleanup_free_ char *path = fr_path(ev->ctx, "/proc/sys/vm/hugetlb_optimize_vmemmap");
-	_cleanup_free_ char *text = NULL;
-	int r = path ? fr_read_file(path, 64, &text, NULL) : -ENOMEM;
-
-	if (r && r != -ENOENT)
-		return fr_fail(e, FR_FAULT_SYSTEM, -r, "/proc/sys/vm/hugetlb_optimize_vmemmap: %s",
-			       strerror(-r));
-	ev->optimised = !r && text[0] == '1';
-	return 0;
-}
-
 int fr_evacuation_new(const struct fr_ctx *ctx, int cancel_fd, struct fr_evacuation **ret,
 		      struct fr_error *e)
 {
@@ -266,7 +253,7 @@ int fr_evacuation_new(const struct fr_ctx *ctx, int cancel_fd, struct fr_evacuat
 	ev->ctx = ctx;
 	ev->cancel_fd = cancel_fd;
 	ev->deadline_ms = fr_now_ms() + TOTAL_MS;
-	r = find_optimised(ev, e);
+	r = fr_hugepages_may_break(ctx, &ev->optimised, e);
 	if (!r)
 		r = fr_blocks_read(ctx, &ev->blocks, e);
 	if (!r)

@@ -26,6 +26,7 @@
 #include "collect.h"
 #include "guardian.h"
 #include "host.h"
+#include "hugepages.h"
 #include "journal.h"
 #include "kernel.h"
 #include "offline.h"
@@ -561,8 +562,10 @@ static void unprepare(struct exec *x)
 /* Stages are announced while the guests run; a second preparation is not one. */
 static int prepare(struct exec *x, struct fr_error *e)
 {
-	int r = open_sources(x, e);
+	int r = fr_hugepages_check_pins(x->ctx, e);
 
+	if (!r)
+		r = open_sources(x, e);
 	if (!r)
 		r = reach(x, x->frozen ? NULL : "opened", e);
 	if (!r)

@@ -26,6 +26,7 @@
 #define PIN_BYTES_MAX (1ull << 30)
 #define RANDOM_TRIES  16
 #define MAX_CHUNKS    64
+#define BUDDYINFO_MAX (1u << 20)
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
@@ -151,13 +152,13 @@ static int change_limit(const struct fr_ctx *ctx, const struct limit *l, uint64_
 	return r;
 }
 
-/* Allow @pages more surplus pages than there are. */
-static int raise_limit(const struct fr_ctx *ctx, size_t pages, struct limit *ret,
-		       struct fr_error *e)
+/* Allow @pages more surplus pages than there are, or with @pool_only none at all. */
+static int set_limit(const struct fr_ctx *ctx, size_t pages, bool pool_only, struct limit *ret,
+		     struct fr_error *e)
 {
 	_cleanup_free_ char *path = fr_path(ctx, HSTATE "nr_overcommit_hugepages");
-	uint64_t surplus = 0;
-	struct limit l;
+	uint64_t surplus = 0, v;
+	struct limit l = {};
 	int r;
 
 	l.fd = path ? open(path, O_WRONLY | O_CLOEXEC) : -1;
@@ -166,8 +167,9 @@ static int raise_limit(const struct fr_ctx *ctx, size_t pages, struct limit *ret
 		r = read_counter(ctx, "nr_overcommit_hugepages", &l.old);
 	if (!r)
 		r = read_counter(ctx, "surplus_hugepages", &surplus);
-	if (!r && l.old < surplus + pages)
-		r = change_limit(ctx, &l, surplus + pages);
+	v = pool_only ? 0 : fr_max_u64(l.old, surplus + pages);
+	if (!r && v != l.old)
+		r = change_limit(ctx, &l, v);
 	if (!r) {
 		*ret = l;
 		return 0;
@@ -179,10 +181,12 @@ static int raise_limit(const struct fr_ctx *ctx, size_t pages, struct limit *ret
 }
 
 /* Pages that may be taken from the host for a moment: three quarters of what is available. */
-static int page_budget(const struct fr_ctx *ctx, size_t *ret_pages, struct fr_error *e)
+static int page_budget(const struct fr_ctx *ctx, bool pool_only, size_t *ret_pages,
+		       struct fr_error *e)
 {
-	uint64_t available = 0, free_huge = 0;
-	int r = fr_meminfo(ctx, "MemAvailable", &available);
+	uint64_t available = 0, free_huge = 0, reserved = 0;
+	int r = pool_only ? read_counter(ctx, "resv_hugepages", &reserved) :
+			    fr_meminfo(ctx, "MemAvailable", &available);
 
 	if (r == -ENOENT)
 		r = 0;
@@ -190,9 +194,87 @@ static int page_budget(const struct fr_ctx *ctx, size_t *ret_pages, struct fr_er
 		r = read_counter(ctx, "free_hugepages", &free_huge);
 	if (r)
 		return fr_fail(e, FR_FAULT_SYSTEM, -r,
-			       "/proc/meminfo and " HSTATE "free_hugepages: %s", strerror(-r));
-	*ret_pages = (size_t)(available / FR_HUGE_BYTES * 3 / 4 + free_huge);
+			       "/proc/meminfo and counters in " HSTATE ": %s", strerror(-r));
+	*ret_pages = (size_t)(available / FR_HUGE_BYTES * 3 / 4 + free_huge -
+			      fr_min_u64(free_huge, reserved));
 	return 0;
+}
+
+/* ------------------------------------------------- vmemmap that is optimised (HVO) */
+
+#define ONLY_THE_POOL                                                                             \
+	"pages that are not of the pool are not used, as this kernel may damage memory where it " \
+	"undoes vm.hugetlb_optimize_vmemmap: "
+#define LARGER_POOL ONLY_THE_POOL "raise vm.nr_hugepages, and do not lower it again"
+
+int fr_hugepages_may_break(const struct fr_ctx *ctx, bool *ret_breaks, struct fr_error *e)
+{
+	_cleanup_free_ char *sysctl = fr_path(ctx, "/proc/sys/vm/hugetlb_optimize_vmemmap");
+	_cleanup_free_ char *patched = fr_path(ctx, "/sys/kernel/fastrestart");
+	_cleanup_free_ char *text = NULL;
+	int r = sysctl && patched ? fr_read_file(sysctl, 64, &text, NULL) : -ENOMEM;
+
+	if (r && r != -ENOENT)
+		return fr_fail(e, FR_FAULT_SYSTEM, -r, "/proc/sys/vm/hugetlb_optimize_vmemmap: %s",
+			       strerror(-r));
+	*ret_breaks = !r && text[0] == '1' && access(patched, F_OK);
+	return 0;
+}
+
+int fr_hugepages_check_pins(const struct fr_ctx *ctx, struct fr_error *e)
+{
+	_cleanup_free_ char *path = fr_path(ctx, "/proc/buddyinfo"), *zones = NULL;
+	uint64_t cma_kib = 0;
+	bool breaks;
+	int r = fr_hugepages_may_break(ctx, &breaks, e);
+
+	if (r || !breaks)
+		return r;
+	r = path ? fr_read_file(path, BUDDYINFO_MAX, &zones, NULL) : -ENOMEM;
+	if (!r || r == -ENOENT)
+		r = fr_meminfo(ctx, "CmaTotal", &cma_kib);
+	if (r && r != -ENOENT)
+		return fr_fail(e, FR_FAULT_SYSTEM, -r, "/proc/buddyinfo, /proc/meminfo: %s",
+			       strerror(-r));
+	if (cma_kib || (zones && strstr(zones, " Movable ")))
+		return fr_fail(
+			e, FR_FAULT_REFUSED, ENOTSUP,
+			"there is memory in ZONE_MOVABLE or CMA, from where huge pages move when they "
+			"are pinned, and this kernel may damage memory where it undoes "
+			"vm.hugetlb_optimize_vmemmap: start it without one of the two");
+	return 0;
+}
+
+/*
+ * Whoever frees a page while there are surplus pages on its node gives that page back to the page
+ * allocator, be it one of the pool.
+ */
+static int check_no_surplus(const struct fr_ctx *ctx, struct fr_error *e)
+{
+	uint64_t surplus = 0;
+	int r = read_counter(ctx, "surplus_hugepages", &surplus);
+
+	if (r)
+		return fr_fail(e, FR_FAULT_SYSTEM, -r, HSTATE "surplus_hugepages: %s",
+			       strerror(-r));
+	if (surplus)
+		return fr_fail(e, FR_FAULT_REFUSED, EBUSY,
+			       "%" PRIu64 " huge pages of 2 MiB are surplus; " ONLY_THE_POOL
+			       "add as many to vm.nr_hugepages, which makes them pages of the pool",
+			       surplus);
+	return 0;
+}
+
+static int too_few(bool pool_only, size_t need, size_t budget, struct fr_error *e)
+{
+	if (pool_only)
+		return fr_fail(
+			e, FR_FAULT_REFUSED, ENOSPC,
+			"%zu huge pages of 2 MiB are needed, %zu of the pool are free; " LARGER_POOL,
+			need, budget);
+	return fr_fail(e, FR_FAULT_REFUSED, ENOSPC,
+		       "%zu huge pages of 2 MiB are needed, %zu can be had: free some memory", need,
+		       budget);
 }
 
 /* ------------------------------------------------------------- collecting */
@@ -413,20 +495,22 @@ static int collect(const struct fr_ctx *ctx, struct fr_hugepages *h, const struc
 {
 	size_t need = 0, budget = 0, step, i;
 	struct limit limit = {.fd = -1};
-	int r = page_budget(ctx, &budget, e);
+	bool pool_only;
+	int r = fr_hugepages_may_break(ctx, &pool_only, e);
 
+	if (!r)
+		r = page_budget(ctx, pool_only, &budget, e);
 	if (r)
 		return r;
 	for (i = 0; i < nr; i++)
 		need += pages_of(pieces[i].bytes);
 	if (need > budget)
-		return fr_fail(
-			e, FR_FAULT_REFUSED, ENOSPC,
-			"%zu huge pages of 2 MiB are needed, %zu can be had: free some memory",
-			need, budget);
-	r = raise_limit(ctx, budget, &limit, e);
+		return too_few(pool_only, need, budget, e);
+	r = set_limit(ctx, budget, pool_only, &limit, e);
 	if (r < 0)
 		return r;
+	if (pool_only)
+		r = check_no_surplus(ctx, e);
 	/* A quarter more than needed: something to choose from */
 	step = need + need / 4 + 8;
 	while (!r && !place(h, pieces, nr)) {
@@ -440,8 +524,8 @@ static int collect(const struct fr_ctx *ctx, struct fr_hugepages *h, const struc
 		return fr_fail(
 			e, FR_FAULT_REFUSED, ENOSPC,
 			"no contiguous places for %zu huge pages of 2 MiB in the memory that the "
-			"next kernel sees (of %zu pages tried, %zu lie there)",
-			need, h->total, h->nr_pages);
+			"next kernel sees (of %zu pages tried, %zu lie there)%s",
+			need, h->total, h->nr_pages, pool_only ? "; " LARGER_POOL : "");
 	return r;
 }
 

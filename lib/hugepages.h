@@ -5,7 +5,8 @@
  *
  * The pages are surplus pages: vm.nr_overcommit_hugepages is raised only while they are
  * allocated, so that nr_hugepages never changes, and the pages go back to the
- * page allocator by themselves when they are freed or the process is killed.
+ * page allocator by themselves when they are freed or the process is killed.  Where
+ * that may break them, free pages of the pool are used alone, and go back there.
  */
 #ifndef FR_HUGEPAGES_H
 #define FR_HUGEPAGES_H
@@ -35,6 +36,19 @@ int fr_hugepages_get(const struct fr_ctx *ctx, const struct fr_ranges *within,
 void fr_hugepages_put(const struct fr_ctx *ctx, struct fr_hugepages *huge);
 /* The file that the pages belong to: whoever has it open too keeps them; @huge's own. */
 int fr_hugepages_fd(const struct fr_hugepages *huge);
+
+/*
+ * May a huge page be damaged that goes back to the page allocator?  Stable kernels since 6.12.114
+ * do it wrong when its vmemmap is optimised, and a release does not tell what a distribution has
+ * backported: *ret_breaks is true for every kernel that optimises and is not patched.
+ */
+int fr_hugepages_may_break(const struct fr_ctx *ctx, bool *ret_breaks, struct fr_error *e);
+
+/*
+ * FR_FAULT_REFUSED if pinning may damage huge pages for that reason: what it moves elsewhere can leave
+ * a page that goes back to the page allocator.
+ */
+int fr_hugepages_check_pins(const struct fr_ctx *ctx, struct fr_error *e);
 
 /* Counter @name of the pool of huge pages of @page_kib; -errno. */
 int fr_hugepages_counter(const struct fr_ctx *ctx, unsigned int page_kib, const char *name,

@@ -32,13 +32,16 @@
 #define MAX_SEGMENTS 8
 #define MAX_KNOWN    4096
 #define LATE_BYTES   (3ull << 20)
-#define OVERCOMMIT   "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_overcommit_hugepages"
+#define POOL	     "/sys/kernel/mm/hugepages/hugepages-2048kB/"
+#define OVERCOMMIT   POOL "nr_overcommit_hugepages"
 
 /* The n-th huge page that is ever looked at gets frame(n), in units of 2 MiB */
 struct script {
 	uint64_t (*frame)(uint64_t n);
 	int memfd_error, pin_error, frames_error, load_error;
 
+	const struct fake_root *root;
+	char limit[16]; /* of surplus pages, while pages are taken */
 	uint64_t nr_given;
 	struct {
 		uint64_t frame;
@@ -108,6 +111,8 @@ static int fake_frames(void *data, const void *addr, size_t page_bytes, size_t n
 	assert_int_equal(page_bytes, FR_HUGE_BYTES);
 	if (s->frames_error)
 		return s->frames_error;
+	if (!s->nr_given)
+		snprintf(s->limit, sizeof(s->limit), "%s", fake_root_line(s->root, OVERCOMMIT));
 	for (i = 0; i < nr; i++) {
 		uint8_t *page = (uint8_t *)(uintptr_t)addr + i * page_bytes;
 		uint8_t *tag = page + page_bytes - 8;
@@ -196,9 +201,8 @@ static void make_root(struct fixture *f)
 		       "  b8000000-bfbfffff : Kernel bss\n");
 	fake_root_text(&f->root, OVERCOMMIT, "7\n");
 	fake_root_text(&f->root, "/run/kexec-fastrestart/lock", "");
-	fake_root_text(&f->root, "/sys/kernel/mm/hugepages/hugepages-2048kB/surplus_hugepages",
-		       "2\n");
-	fake_root_text(&f->root, "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "0\n");
+	fake_root_text(&f->root, POOL "surplus_hugepages", "2\n");
+	fake_root_text(&f->root, POOL "free_hugepages", "0\n");
 }
 
 static int setup(void **state)
@@ -222,6 +226,7 @@ static int setup(void **state)
 		.unpin = fake_unpin,
 	};
 	f->script.frame = ascending;
+	f->script.root = &f->root;
 	f->ctx = (struct fr_ctx){.root = f->root.path, .ops = &f->ops, .ops_data = &f->script};
 	memset(f->initrd, 0xab, sizeof(f->initrd));
 	assert_int_equal(fr_ranges_add(&f->clean, CLEAN_START, CLEAN_END), 0);
@@ -460,6 +465,49 @@ static void test_no_in_place(void **state)
 	check_copied(f);
 }
 
+/*
+ * A kernel that may damage what it undoes the optimised vmemmap of: no page goes back to the page
+ * allocator, as none is taken from there, and none is surplus.
+ */
+static void test_optimised(void **state)
+{
+	struct fixture *f = *state;
+	struct fr_armed *a;
+
+	fake_root_text(&f->root, "/proc/sys/vm/hugetlb_optimize_vmemmap", "1\n");
+	fake_root_text(&f->root, POOL "resv_hugepages", "3\n");
+	must_fail(f, ENOSPC, FR_FAULT_REFUSED, "of the pool are free");
+	fake_root_text(&f->root, POOL "free_hugepages", "23\n");
+	must_fail(f, EBUSY, FR_FAULT_REFUSED, "2 huge pages of 2 MiB are surplus");
+	fake_root_text(&f->root, POOL "surplus_hugepages", "0\n");
+	assert_int_equal(f->script.nr_given, 0);
+	a = must_arm(f);
+	assert_true(fr_armed_in_place(a));
+	assert_string_equal(f->script.limit, "0");
+	fr_disarm(&f->ctx, a);
+	check_given_back(f);
+
+	/* a pool that has enough, but not where they are of use */
+	f->script.nr_given = f->script.nr_known = 0;
+	f->script.frame = outside;
+	must_fail(f, ENOSPC, FR_FAULT_REFUSED, "raise vm.nr_hugepages");
+	assert_int_equal(f->script.nr_given, 2 * 20); /* in place, and for a copy */
+}
+
+/* It undoes nothing wrong that is not optimised, or on a kernel with the patches. */
+static void test_not_broken(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_root_text(&f->root, "/proc/sys/vm/hugetlb_optimize_vmemmap", "0\n");
+	check_in_place(f);
+	f->script.nr_given = f->script.nr_known = 0;
+	fake_root_text(&f->root, "/proc/sys/vm/hugetlb_optimize_vmemmap", "1\n");
+	fake_root_text(&f->root, "/sys/kernel/fastrestart/versions", "1 1\n");
+	check_in_place(f);
+	assert_string_not_equal(f->script.limit, "0");
+}
+
 static void test_no_initrd(void **state)
 {
 	struct fixture *f = *state;
@@ -606,7 +654,8 @@ int main(void)
 		T(test_already_loaded),	   T(test_no_io_uring),	     T(test_no_frames),
 		T(test_no_hugetlbfs),	   T(test_nothing_clean),    T(test_little_memory),
 		T(test_no_place_for_copy), T(test_five_levels),	     T(test_encrypted),
-		T(test_long_cmdline),	   T(test_disarm_nothing),
+		T(test_long_cmdline),	   T(test_disarm_nothing),   T(test_optimised),
+		T(test_not_broken),
 	};
 
 	return cmocka_run_group_tests_name("arm", tests, NULL, NULL);

@@ -318,6 +318,23 @@ static void those_that_must_not(void **state)
 	must_come_back(ev, "35+movable ");
 }
 
+/* A patched kernel gives optimised pages back as good as any. */
+static void optimised_ones_of_a_patched_kernel(void **state)
+{
+	struct fr_evacuation *ev;
+
+	(void)state;
+	fake_root_text(&root, "/proc/sys/vm/hugetlb_optimize_vmemmap", "1\n");
+	fake_root_text(&root, "/sys/kernel/fastrestart/versions", "1 1\n");
+	put_pages(9, 512, 1, HUGE);
+	put_pages(9, 513, 511, HUGE | TAIL);
+	ev = begin();
+	plan.lack_bytes = 2 * BLOCK;
+	assert_int_equal(evacuate(ev), 2);
+	assert_string_equal(world.said, "10- 9- ");
+	must_come_back(ev, "10+kernel 9+kernel ");
+}
+
 /* Huge pages of 2 MiB move, those of 1 GiB do not. */
 static void pages_of_two_sizes(void **state)
 {
@@ -515,6 +532,7 @@ int main(void)
 		TEST_FULL(pieces),
 		TEST_FULL(those_that_cannot),
 		TEST_FULL(those_that_must_not),
+		TEST_FULL(optimised_ones_of_a_patched_kernel),
 		TEST_FULL(pages_of_two_sizes),
 		TEST_FULL(those_that_may),
 		TEST_FULL(room),

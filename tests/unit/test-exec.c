@@ -502,6 +502,36 @@ static void poison_since_load(void **state)
 	assert_int_equal(script->poison_pfn, pfn);
 }
 
+/* What a pin would move, and the kernel would damage: nothing is pinned. */
+static void optimised_vmemmap(void **state)
+{
+	static const char memory[] =
+		"MemTotal: 7340032 kB\nMemAvailable: 6291456 kB\nCmaTotal: %d kB\n";
+	char text[128];
+	struct fr_error e;
+
+	(void)state;
+	fake_root_text(&root, "/proc/sys/vm/hugetlb_optimize_vmemmap", "1\n");
+	fake_root_text(&root, "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "100\n");
+	fake_root_text(&root, "/sys/kernel/mm/hugepages/hugepages-2048kB/resv_hugepages", "0\n");
+	for (int i = 0; i < 3; i++) {
+		snprintf(text, sizeof(text), memory, i == 1 ? 65536 : 0);
+		fake_root_text(&root, "/proc/meminfo", text);
+		fake_root_text(&root, "/proc/buddyinfo",
+			       i == 0 ? "Node 0, zone   Normal  1 2\nNode 0, zone  Movable  3 4\n" :
+					"Node 0, zone   Normal  1 2\n");
+		script->nr_pins = script->nr_stages = 0;
+		if (i == 2) {
+			assert_int_equal(run(&e), -EINVAL);
+			assert_int_equal(script->reboots, 1);
+			continue;
+		}
+		assert_int_equal(run(&e), -ENOTSUP);
+		assert_int_equal(e.fault, FR_FAULT_REFUSED);
+		assert_int_equal(script->nr_pins, 0);
+	}
+}
+
 static void failing_calls(void **state)
 {
 	struct fr_error e;
@@ -1112,6 +1142,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(changes_before_the_freeze, make, drop),
 		cmocka_unit_test_setup_teardown(memory_taken_out, make, drop),
 		cmocka_unit_test_setup_teardown(poison_since_load, make, drop),
+		cmocka_unit_test_setup_teardown(optimised_vmemmap, make, drop),
 		cmocka_unit_test_setup_teardown(failing_calls, make, drop),
 		cmocka_unit_test_setup_teardown(busy_unload, make, drop),
 		cmocka_unit_test_setup_teardown(loaded_by_another, make, drop),

@@ -52,3 +52,7 @@ load helper
 @test "huge pages with an optimised vmemmap: kept, and freed" {
 	vm hvo --kernel patched --limit 240
 }
+
+@test "huge pages with an optimised vmemmap, on a kernel that would damage them: exec undoes none" {
+	vm hvo-unpatched --kernel stock-6.12 --append hugetlb_free_vmemmap=on --limit 240
+}
