@@ -42,6 +42,8 @@
 #define JOURNAL	   "/run/kexec-fastrestart/journal"
 #define OVERCOMMIT "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_overcommit_hugepages"
 
+enum change { GROWN, PUNCHED, OTHER_HOLE, CUT, LONGER, MOVED, NR_CHANGES };
+
 struct script {
 	int pin_error_at, nr_pins, frames_error, load_error, reboot_error;
 	int pins, loads, unloads, reboots, busy;
@@ -53,11 +55,12 @@ struct script {
 	size_t nr_pages;
 	char stages[16][16];
 	int nr_stages;
-	const char *signal_at, *grow_at, *kill_guardian_at;
+	const char *signal_at, *change_at, *kill_guardian_at;
+	enum change change;
 	const char *journal; /* found by whoever thaws after the signal */
 	bool guest_stopped, guest_was_stopped, kill_at_huge, both, left_at_jump;
 	int signal;
-	uint64_t hop, poison_pfn;
+	uint64_t hop, poison_pfn, file_pfn, decoded_pfn, decoded_bytes;
 	size_t decoded_pages, nr_poison;
 	int nr_owners, max_owners; /* processes that have the file: who is frozen starts one */
 };
@@ -140,7 +143,7 @@ static int fake_frames(void *data, const void *addr, size_t page_bytes, size_t n
 		uint8_t *tag = page + page_bytes - 8;
 
 		if (page_bytes == FR_PAGE_BYTES) {
-			pfns[i] = is_mapped(page) ? FILE_PFN + i : FR_PFN_NONE;
+			pfns[i] = is_mapped(page) ? s->file_pfn + i : FR_PFN_NONE;
 			continue;
 		}
 		if (s->kill_at_huge && s->both)
@@ -223,6 +226,8 @@ static int fake_reboot(void *data)
 		s->nr_poison = d->nr_poison;
 		s->poison_pfn = d->nr_poison ? d->poison_pfn[0] : 0;
 		s->decoded_pages = fr_extents_pages(&d->regions[0].extents);
+		s->decoded_pfn = d->regions[0].extents.v[0].start_pfn;
+		s->decoded_bytes = d->regions[0].size_bytes;
 		assert_true(d->stamp[FR_STAMP_FREEZE] && d->stamp[FR_STAMP_STATE_SAVED]);
 		assert_true(d->stamp[FR_STAMP_SEALED] <= d->stamp[FR_STAMP_JUMP]);
 		assert_true(d->stamp[FR_STAMP_SEALED] >= d->stamp[FR_STAMP_FREEZE]);
@@ -244,6 +249,35 @@ static bool left_behind(void)
 	return left;
 }
 
+static void change_file(struct script *s)
+{
+	switch (s->change) {
+	case GROWN:
+		assert_int_equal(pwrite(fd, "x", 1, 10 * 4096), 1);
+		break;
+	case PUNCHED:
+		assert_int_equal(
+			fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 4096, 4096), 0);
+		break;
+	case OTHER_HOLE: /* as many blocks as before */
+		assert_int_equal(
+			fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 4096, 4096), 0);
+		assert_int_equal(pwrite(fd, "x", 1, 10 * 4096), 1);
+		break;
+	case CUT:
+		assert_int_equal(ftruncate(fd, 2 * 4096), 0);
+		break;
+	case LONGER: /* by a hole */
+		assert_int_equal(ftruncate(fd, 32 * 4096), 0);
+		break;
+	case MOVED:
+		s->file_pfn += 100;
+		break;
+	case NR_CHANGES:
+		break;
+	}
+}
+
 static void on_stage(void *data, const char *name)
 {
 	struct script *s = data;
@@ -259,8 +293,8 @@ static void on_stage(void *data, const char *name)
 			fake_root_write(&root, JOURNAL, s->journal, strlen(s->journal) + 1);
 		raise(s->signal);
 	}
-	if (s->grow_at && !strcmp(s->grow_at, name))
-		assert_int_equal(pwrite(fd, "x", 1, 10 * 4096), 1);
+	if (s->change_at && !strcmp(s->change_at, name))
+		change_file(s);
 }
 
 static void add_owner(struct script *s);
@@ -341,6 +375,7 @@ static int make(void **state)
 	assert_true(script != MAP_FAILED);
 	ctx.ops_data = ctx.data = script;
 	script->reboot_error = -EINVAL;
+	script->file_pfn = FILE_PFN;
 	strcpy(path, "/dev/shm/fr-test-XXXXXX");
 	if (statfs("/dev/shm", &fs) || fs.f_type != TMPFS_MAGIC || (fd = mkstemp(path)) < 0)
 		return -1;
@@ -441,18 +476,40 @@ static void signals(void **state)
 	}
 }
 
-/* A page that came after the survey is in the descriptor all the same. */
-static void changes_before_the_freeze(void **state)
+/* The file is kept as it is when it is sealed, whatever it was when it was pinned. */
+static void changes_after_the_pin(void **state, enum change change, const char *stage)
 {
+	static const struct {
+		size_t pages;
+		uint64_t bytes, pfn;
+	} want[NR_CHANGES] = {
+		[GROWN] = {5, 16 * 4096, FILE_PFN},	 [PUNCHED] = {3, 16 * 4096, FILE_PFN},
+		[OTHER_HOLE] = {4, 16 * 4096, FILE_PFN}, [CUT] = {2, 2 * 4096, FILE_PFN},
+		[LONGER] = {4, 32 * 4096, FILE_PFN},	 [MOVED] = {4, 16 * 4096, FILE_PFN + 100},
+	};
 	struct fr_error e;
 
-	(void)state;
-	script->grow_at = "guardian";
-	assert_int_equal(run(&e), -EINVAL);
+	make(state);
+	script->change = change;
+	script->change_at = stage;
+	if (run(&e) != -EINVAL)
+		fail_msg("change %d at %s: %s", change, stage, e.text);
 	assert_int_equal(script->reboots, 1);
+	assert_true(script->pinned_at_reboot);
 	assert_int_equal(script->loads, 2);
-	assert_int_equal(script->decoded_pages, 5);
+	assert_int_equal(script->decoded_pages, want[change].pages);
+	assert_int_equal(script->decoded_bytes, want[change].bytes);
+	assert_int_equal(script->decoded_pfn, want[change].pfn);
 	assert_int_equal(script->nr_stages, 10);
+	drop(state);
+}
+
+static void changes_before_the_seal(void **state)
+{
+	for (enum change change = 0; change < NR_CHANGES; change++) {
+		changes_after_the_pin(state, change, "guardian");
+		changes_after_the_pin(state, change, "stopped");
+	}
 }
 
 /* DIMMs that were taken out after load. */
@@ -670,7 +727,7 @@ static void cannot_unload(void **state)
 	(void)state;
 	script->stuck = getpid();
 	for (int again = 0; again < 2; again++) {
-		script->grow_at = again ? "guardian" : NULL;
+		script->change_at = again ? "guardian" : NULL;
 		script->loads = script->unloads = script->nr_stages = script->reboots = 0;
 		script->nr_pages = 0;
 		assert_int_equal(fr_exec(&ctx, &o, &e), again ? -EBUSY : -EINVAL);
@@ -1139,7 +1196,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(all_the_way, make, drop),
 		cmocka_unit_test_setup_teardown(signals, make, drop),
-		cmocka_unit_test_setup_teardown(changes_before_the_freeze, make, drop),
+		cmocka_unit_test(changes_before_the_seal),
 		cmocka_unit_test_setup_teardown(memory_taken_out, make, drop),
 		cmocka_unit_test_setup_teardown(poison_since_load, make, drop),
 		cmocka_unit_test_setup_teardown(optimised_vmemmap, make, drop),
