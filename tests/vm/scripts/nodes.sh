@@ -88,11 +88,10 @@ case $FR_STAGE in
 	fill /mnt/huge/more $(((dimm + late) / 2 - 50))
 	# shellcheck disable=SC2046
 	must load_next 4 --digest --preserve /mnt/huge/more,name=huge $(preserve_figures)
-	# a block goes offline, and pages of the file move elsewhere: exec follows
+	# a block goes offline for good, and pages of the file move elsewhere: exec follows
 	blocks=$(cd $nodes/node3 && echo memory[0-9]*)
-	block=$nodes/node3/${blocks%% *}/state
-	echo offline >"$block" || fail "a memory block cannot be taken offline"
-	echo online >"$block" || fail "a memory block cannot be brought online"
+	offline=$nodes/node3/${blocks%% *}/state
+	echo offline >"$offline" || fail "a memory block cannot be taken offline"
 	KEXEC_FASTRESTART_STOP_AT=pinned:STOP kexec-fastrestart exec &
 	exec=$!
 	wait_for 30 grep -q '^State:.*stopped' /proc/$exec/status || fail "exec did not stop"
@@ -100,6 +99,7 @@ case $FR_STAGE in
 	block=$nodes/node3/${blocks##* }/state
 	timeout -s INT 5 sh -c "echo offline >$block"
 	must_equal "block with pinned pages" "$(cat "$block")" online
+	must_equal "block without pages" "$(cat "$offline")" offline
 	say "jump from stage 3"
 	kill -CONT $exec
 	wait $exec
