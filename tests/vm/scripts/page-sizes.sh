@@ -20,13 +20,41 @@ load_without_pages() {
 		--append "$(cmdline_for 2 | sed 's/hugepage[^ ]* *//g')" "$@"
 }
 still_kept() { must_equal "$1: state" "$(region "$1" state)" kept; }
-# The cgroup may have $1 bytes in pages of 2 MiB, which is less than a restore of $2 takes.
+# The cgroup may have $2 bytes of what $1 limits, which is less than a restore of $3 takes.
 must_exceed() {
-	echo "$1" >$cgroup/hugetlb.2MB.max
-	must_fail 1 in_cgroup kexec-fastrestart restore "$2"
-	still_kept "$2"
-	echo max >$cgroup/hugetlb.2MB.max
+	echo "$2" >"$cgroup/$1"
+	must_fail 1 in_cgroup kexec-fastrestart restore "$3"
+	still_kept "$3"
+	echo max >"$cgroup/$1"
 }
+must_exceed_huge() { must_exceed hugetlb.2MB.max "$@"; }
+# Bytes of tmpfs that the cgroup is charged for; the kernel adds them up every two seconds.
+shmem_is() { grep -qx "shmem $1" $cgroup/memory.stat; }
+must_have_shmem() { wait_for 20 shmem_is "$1" || fail "$(grep '^shmem ' $cgroup/memory.stat), not $1"; }
+# Three files in folder $1, in pages of 2 MiB or less: as load finds them, as exec has pinned them and
+# then finds them, and what they have to be like in the end.
+make_changing() {
+	must pattern fill "$1/punched" "$FR_NONCE" $((6 << 20))
+	must pattern fill "$1/grown" "$FR_NONCE" $((2 << 20))
+	must pattern fill "$1/cut" "$FR_NONCE" $((6 << 20))
+}
+preserve_changing() {
+	for f in punched grown cut; do
+		echo "--preserve $1/$f,name=$2-$f"
+	done
+}
+change() {
+	must pattern punch "$1/punched" - $((2 << 20)) $((2 << 20))
+	must pattern fill "$1/grown" "$FR_NONCE" $((4 << 20))
+	must truncate -s 2M "$1/cut"
+}
+must_be_changed() {
+	must pattern check-holes "$1/punched" "$FR_NONCE" $((6 << 20))
+	must pattern check "$1/grown" "$FR_NONCE" $((4 << 20))
+	must pattern check "$1/cut" "$FR_NONCE" $((2 << 20))
+}
+# KiB of what is there, before a look at a hole of hugetlbfs fills it
+kib() { (cd "$1" && du -k punched grown cut | cut -f1 | tr '\n' ' '); }
 
 case $FR_STAGE in
 1)
@@ -43,11 +71,23 @@ case $FR_STAGE in
 	must truncate -s 3G /mnt/huge1G/one
 	must pattern fill /mnt/huge1G/one "$FR_NONCE" $((64 << 20)) $((1 << 30))
 	must pattern fill /mnt/tmpfs/small "$FR_NONCE" $((8 << 20))
+	make_changing /mnt/huge
+	make_changing /mnt/tmpfs
+	# shellcheck disable=SC2046 # words
 	must load_without_pages --preserve /mnt/huge/two --preserve /mnt/huge1G/one \
-		--preserve /mnt/limited/limited --preserve /mnt/reserved/reserved --preserve /mnt/tmpfs/small
+		--preserve /mnt/limited/limited --preserve /mnt/reserved/reserved --preserve /mnt/tmpfs/small \
+		$(preserve_changing /mnt/huge huge) $(preserve_changing /mnt/tmpfs tmpfs)
 	must_equal "page sizes" "$(load_without_pages --dry-run --force --json --preserve /mnt/huge/two \
 		--preserve /mnt/huge1G/one | jq -c '[.regions[].page_bytes]')" '[2097152,1073741824]'
-	jump
+	exec_held_at guardian
+	# exec has what was free of the pool
+	echo 1000 >$pages/hugepages-2048kB/nr_overcommit_hugepages
+	change /mnt/huge
+	change /mnt/tmpfs
+	say "jump from stage 1, with files that have changed"
+	kill -CONT "$exec"
+	wait "$exec"
+	fail "exec came back with status $?"
 	;;
 2)
 	memory_mounts 20
@@ -64,13 +104,16 @@ case $FR_STAGE in
 	still_kept two
 
 	# what the cgroup may not have, it does not get
-	must_exceed 16M two
+	must_exceed_huge 16M two
 	must_equal "charged" "$(cat $cgroup/hugetlb.2MB.current)" 0
+	must_exceed memory.max 8M small
+	must_equal "processes killed for memory" "$(sed -n 's/^oom_kill //p' $cgroup/memory.events)" 0
+	must_have_shmem 0
 	must_count 2048kB 20 20 0 0
 	must in_cgroup kexec-fastrestart restore two one small
 	must_equal "charged, 2 MiB" "$(cat $cgroup/hugetlb.2MB.current)" $((32 << 20))
 	must_equal "charged, 1 GiB" "$(cat $cgroup/hugetlb.1GB.current)" $((1 << 30))
-	[ "$(cat $cgroup/memory.current)" -ge $((8 << 20)) ] || fail "charged: $(cat $cgroup/memory.current)"
+	must_have_shmem $((8 << 20))
 	must_count 2048kB 36 20 0 16
 	must_count 1048576kB 1 0 0 1
 
@@ -85,7 +128,7 @@ case $FR_STAGE in
 	# also after a restore that failed when a part of it was in use
 	must pattern fill /mnt/limited/other "$FR_NONCE" $((6 << 20))
 	must_count 2048kB 36 17 5 16
-	must_exceed 40M limited
+	must_exceed_huge 40M limited
 	rm /mnt/limited/other # as many pages fewer are surplus
 	must_count 2048kB 33 17 8 13
 	must kexec-fastrestart restore limited
@@ -95,7 +138,7 @@ case $FR_STAGE in
 	mount -t hugetlbfs -o pagesize=2M,min_size=16M none /mnt/reserved
 	must pattern fill /mnt/reserved/other "$FR_NONCE" $((6 << 20))
 	must_count 2048kB 45 14 5 25
-	must_exceed 100M reserved
+	must_exceed_huge 100M reserved
 	must_count 2048kB 45 14 5 25
 	must kexec-fastrestart restore reserved
 	must pattern check /mnt/reserved/reserved "$FR_NONCE"
@@ -123,6 +166,14 @@ case $FR_STAGE in
 	umount /mnt/limited
 	umount /mnt/reserved
 	must_count 2048kB 20 20 0 0
+
+	# what has changed after the pin
+	# shellcheck disable=SC2046 # words
+	must kexec-fastrestart restore $(for f in punched grown cut; do echo huge-$f tmpfs-$f; done)
+	must_equal "KiB, hugetlbfs" "$(kib /mnt/huge)" "4096 4096 2048 "
+	must_equal "KiB, tmpfs" "$(kib /mnt/tmpfs)" "4096 4096 2048 "
+	must_be_changed /mnt/huge
+	must_be_changed /mnt/tmpfs
 	done_ok
 	;;
 esac

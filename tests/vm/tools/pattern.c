@@ -5,6 +5,7 @@
  * pattern fill-holes, check-holes           the same, with every second 2 MiB a hole
  * pattern fill-thin, check-thin             the same, but in the end only each 16th page is there: what
  *                                           is left lies all over the memory that was filled
+ * pattern punch FILE - BYTES OFFSET         make a hole
  * pattern check-gone FILE SEED [BYTES [OFFSET]]  no page may have it any more
  *
  * OFFSET is where a part begins; without it, FILE must have BYTES.
@@ -74,6 +75,12 @@ int main(int argc, char **argv)
 			       bytes);
 			return 1;
 		}
+	}
+
+	if (!strcmp(verb, "punch")) {
+		if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, bytes))
+			err(2, "%s", path);
+		return 0;
 	}
 
 	uint8_t *map = mmap(NULL, bytes, check ? PROT_READ : PROT_READ | PROT_WRITE, MAP_SHARED,
