@@ -135,7 +135,9 @@ cmd_check_debug() {
 	vm_prepare
 	cmd_kernel patched-old >/dev/null || die "cannot build kernel 'patched-old'"
 	check_kernel patched-debug 'page_poison=1 page_owner=on slub_debug=FZP'
-	check_kernel patched-kasan '' '^(KUnit|five hops|damaged|a restore that fails|restores without|memfds|huge pages of|four nodes|UEFI|through an)'
+	# no5lvl: until identify_cpu() is done again, KASAN of 6.12 takes memory for wild, as
+	# pgtable_l5_enabled() looks at what that has cleared
+	check_kernel patched-kasan no5lvl '^(KUnit|five hops|damaged|a restore that fails|restores without|memfds|huge pages of|a guest of|UEFI|through an)'
 	exit 0
 }
 
