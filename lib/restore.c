@@ -4,9 +4,13 @@
  *
  * A file is made under its own name, empty and with the mode RESTORING, and all that
  * can fail is done to it before its memory is asked for: once the kernel has given that,
- * the file is the only thing that holds it.  A restore that was killed leaves such an
- * empty file, which the next one takes over; the lock on it tells a dead one from a
+ * the file is the only thing that holds it.  A restore that was killed leaves such a
+ * file, empty or not, which the next one takes over; the lock on it tells a dead one from a
  * running one.
+ *
+ * Its own mode is what a file gets last, when it was found to be as it was.  Until then no
+ * guest starts on it, and nobody but root can write to it; the next restore needs no other
+ * record, so that none can be lost.
  */
 #include "config.h"
 
@@ -35,11 +39,16 @@
 #include "vm.h"
 
 #define VM_TIMEOUT_MS 30000
-#define RESTORING     S_ISVTX /* mode of a file that waits for its memory */
+#define EXECUTABLE    (S_IXUSR | S_IXGRP | S_IXOTH)
+
+/* Modes of a file that waits for its memory or is to be verified, and of one that was found wrong. */
+#define RESTORING  S_ISVTX
+#define MISTRUSTED (S_ISVTX | S_IRUSR)
 
 struct item { /* a region that was asked for */
 	const struct fr_region *region;
 	enum fr_region_state state; /* before */
+	bool named;		    /* by the caller, itself or its guest */
 	bool queued;
 	bool done;   /* by this call, for good or bad */
 	bool usable; /* restored, by this call or before */
@@ -307,9 +316,15 @@ static int is_named(int fd, const char *path, struct stat *ret_st)
 	return named.st_dev == ret_st->st_dev && named.st_ino == ret_st->st_ino;
 }
 
+static bool is_mistrusted(const struct stat *st)
+{
+	return (st->st_mode & 07777) == MISTRUSTED;
+}
+
 static bool is_leftover(const struct stat *st)
 {
-	return S_ISREG(st->st_mode) && (st->st_mode & 07777) == RESTORING && st->st_nlink == 1;
+	return S_ISREG(st->st_mode) && st->st_nlink == 1 &&
+	       ((st->st_mode & 07777 & ~EXECUTABLE) == RESTORING || is_mistrusted(st));
 }
 
 static int exists(const struct fr_region *g, const char *path, struct fr_error *e)
@@ -391,8 +406,9 @@ static int verify(const struct restore *s, const struct fr_region *g, const char
 		return 0;
 	return fr_fail(
 		e, FR_FAULT_MISMATCH, EBADMSG,
-		"region %s: the contents of %s differ from the digest taken before the jump: do "
-		"not use them",
+		"region %s: the contents of %s differ from the digest taken before the jump: look "
+		"at them; they are used only when the region, or its guest, is restored by name "
+		"again",
 		g->name, path);
 }
 
@@ -408,37 +424,75 @@ static int give(const struct restore *s, const struct fr_region *g, const char *
 	return r ? ioctl_failed(g, path, -r, e) : 0;
 }
 
+/* 0 or a negative errno */
+static int add_seals(int fd, int wanted)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	if (seals < 0)
+		return errno == EINVAL && !wanted ? 0 : -errno;
+	if (wanted & ~seals && fcntl(fd, F_ADD_SEALS, wanted & ~seals))
+		return -errno;
+	return seals & ~wanted ? -EPERM : 0;
+}
+
 /* A memfd can be sealed; the kernel makes the file that comes back such a one. */
-static void seal(const struct restore *s, const struct fr_region *g, int fd)
+static int seal(const struct fr_region *g, const char *path, int fd, struct fr_error *e)
 {
-	int seals = g->flags & FR_REGION_UNLINKED ? fcntl(fd, F_GET_SEALS) : -1;
-	int missing = seals < 0 ? 0 : (int)g->seals & ~seals;
+	int r = g->flags & FR_REGION_UNLINKED ? add_seals(fd, (int)g->seals) : 0;
 
-	if (seals >= 0 && (missing || seals & ~(int)g->seals) &&
-	    (!missing || fcntl(fd, F_ADD_SEALS, missing)))
-		fr_log(s->ctx, FR_LOG_WARN,
-		       "region %s: the running kernel cannot give the file back with its seals "
-		       "(%#x)",
-		       g->name, g->seals);
+	return r ? fr_fail(e, FR_FAULT_MISMATCH, -r,
+			   "region %s: %s cannot have the seals that it had (%#x): %s; it is used "
+			   "only when the region, or its guest, is restored by name again",
+			   g->name, path, g->seals, strerror(-r)) :
+		   0;
 }
 
-static int finish(const struct restore *s, const struct fr_region *g, const char *path, int fd,
-		  struct fr_error *e)
+static int set_mode(const struct fr_region *g, const char *path, int fd, mode_t mode,
+		    struct fr_error *e)
 {
-	if (fchmod(fd, g->mode & 07777))
-		return fr_fail(e, FR_FAULT_SYSTEM, errno,
+	return fchmod(fd, mode) ?
+		       fr_fail(e, FR_FAULT_SYSTEM, errno,
 			       "region %s: its memory is in %s, but its mode cannot be set: %s",
-			       g->name, path, strerror(errno));
-	seal(s, g, fd);
-	return verify(s, g, path, fd, e);
+			       g->name, path, strerror(errno)) :
+		       0;
 }
 
-/* @state: of the region; a leftover that has its memory only wants finishing. */
-static int restore_file(struct restore *s, const struct fr_region *g, enum fr_region_state state,
-			struct fr_error *e)
+/*
+ * Make the file what it was.  One that was found wrong is finished all the same when it is asked
+ * for by name after that was said (@accepted).
+ */
+static int finish(const struct restore *s, const struct fr_region *g, const char *path, int fd,
+		  bool accepted, struct fr_error *e)
 {
+	mode_t mode = g->mode & 07777;
+	int r = accepted ? 0 : verify(s, g, path, fd, e);
+
+	/* a seal may keep these bits from being changed */
+	if (!r)
+		r = set_mode(g, path, fd, RESTORING | (mode & EXECUTABLE), e);
+	if (!r) {
+		r = seal(g, path, fd, e);
+		if (accepted) {
+			fr_log(s->ctx, FR_LOG_WARN,
+			       "region %s: %s is used though it is not as it was", g->name, path);
+			r = 0;
+		}
+	}
+	if (!r)
+		return set_mode(g, path, fd, mode, e);
+	if (e->fault == FR_FAULT_MISMATCH)
+		fchmod(fd, MISTRUSTED); /* if that fails, it will be verified again */
+	return r;
+}
+
+/* Of a leftover that has its memory, @st is what it was: it only wants finishing. */
+static int restore_file(struct restore *s, struct item *item, struct fr_error *e)
+{
+	const struct fr_region *g = item->region;
 	_cleanup_free_ char *path = destination(s, g);
-	struct stat st;
+	bool was_given = item->state == FR_STATE_RESTORED;
+	struct stat st, now;
 	int fd, r;
 
 	if (!path)
@@ -454,24 +508,36 @@ static int restore_file(struct restore *s, const struct fr_region *g, enum fr_re
 	fd = claim(g, path, &st, e);
 	if (fd < 0)
 		return fd;
-	if (state == FR_STATE_KEPT)
+	if (!was_given)
 		r = give(s, g, path, fd, e);
-	if (r && is_named(fd, path, &st) > 0 && !st.st_blocks)
+	if (r && is_named(fd, path, &now) > 0 && !now.st_blocks)
 		unlink(path);
 	if (!r)
-		r = finish(s, g, path, fd, e);
+		r = finish(s, g, path, fd, was_given && item->named && is_mistrusted(&st), e);
 	close(fd);
 	return r;
 }
 
-/* Was the restore of @g killed between getting its memory and finishing the file? */
-static bool is_unfinished(const struct restore *s, const struct fr_region *g)
+/*
+ * Is @g restored, but its file is not finished, because that restore was killed, or found that
+ * it is not as it was?  0 or 1, or a negative errno.
+ */
+static int is_unfinished(const struct restore *s, const struct fr_region *g, struct fr_error *e)
 {
-	_cleanup_free_ char *path = destination(s, g);
+	_cleanup_free_ char *path = NULL;
 	struct stat st;
 
-	return path && g->kind != FR_KIND_RAW && !lstat(path, &st) && is_leftover(&st) &&
-	       (uint64_t)st.st_size == g->size_bytes && st.st_size;
+	if (g->kind == FR_KIND_RAW)
+		return 0;
+	path = destination(s, g);
+	if (!path)
+		return out_of_memory(e);
+	if (lstat(path, &st))
+		return errno == ENOENT || errno == ENOTDIR ?
+			       0 : /* somebody has moved or removed it */
+			       fr_fail(e, FR_FAULT_SYSTEM, errno, "region %s: %s: %s", g->name,
+				       path, strerror(errno));
+	return is_leftover(&st) && (uint64_t)st.st_size == g->size_bytes && st.st_size;
 }
 
 /*
@@ -497,16 +563,16 @@ static void warn_of_holes(const struct restore *s, const struct fr_region *g)
 static int restore_item(struct restore *s, struct item *item)
 {
 	const struct fr_region *g = item->region;
-	int r;
+	int r = item->state == FR_STATE_RESTORED ? is_unfinished(s, g, &item->error) : 1;
 
-	if (item->state == FR_STATE_RESTORED && !is_unfinished(s, g))
-		return 0;
+	if (r <= 0)
+		return r;
 	if (item->state == FR_STATE_BUSY)
 		return ioctl_failed(g, "", EBUSY, &item->error);
 	if (item->state == FR_STATE_RELEASED)
 		return ioctl_failed(g, "", ESTALE, &item->error);
 	if (g->kind != FR_KIND_RAW)
-		return restore_file(s, g, item->state, &item->error);
+		return restore_file(s, item, &item->error);
 	r = call(s->ctx, s->dev_fd, FR_IOC_RESTORE, g->name, -1);
 	return r ? ioctl_failed(g, "", -r, &item->error) : 0;
 }
@@ -734,17 +800,20 @@ static int order_jobs(struct restore *s, struct fr_error *e)
 
 /* -------------------------------------------------------------------- what was asked for */
 
-static int add_item(struct restore *s, const char *name, struct fr_error *e)
+static int add_item(struct restore *s, const char *name, bool named, struct fr_error *e)
 {
 	const struct fr_descriptor *d = s->status->handed;
+	struct item *known = find_item(s, name);
 
-	if (find_item(s, name))
+	if (known) {
+		known->named |= named;
 		return 0;
+	}
 	for (size_t i = 0; i < d->nr_regions; i++) {
 		if (strcmp(d->regions[i].name, name))
 			continue;
-		s->items[s->nr_items++] =
-			(struct item){.region = &d->regions[i], .state = s->status->states[i]};
+		s->items[s->nr_items++] = (struct item){
+			.region = &d->regions[i], .state = s->status->states[i], .named = named};
 		return 0;
 	}
 	return fr_fail(e, FR_FAULT_NOT_FOUND, ENOENT,
@@ -776,7 +845,7 @@ static int add_guest(struct restore *s, const char *name, bool named, struct fr_
 	v->state = fr_descriptor_blob(s->status->handed, blob);
 	r = fr_vm_spec_regions(v->spec, &v->regions, &v->nr_regions, e);
 	for (size_t i = 0; !r && i < v->nr_regions; i++)
-		r = add_item(s, v->regions[i], e);
+		r = add_item(s, v->regions[i], named, e);
 	return r ? fr_fail_context(e, "VM %s", name) : 0;
 }
 
@@ -788,7 +857,7 @@ static int select_all(struct restore *s, struct fr_error *e)
 
 	for (size_t i = 0; !r && i < d->nr_regions; i++)
 		if (s->status->states[i] != FR_STATE_RELEASED)
-			r = add_item(s, d->regions[i].name, e);
+			r = add_item(s, d->regions[i].name, false, e);
 	for (size_t i = 0; !r && !s->o->no_vms && i < d->nr_blobs; i++)
 		if (fr_descriptor_vm(d, i, name))
 			r = add_guest(s, name, false, e);
@@ -802,13 +871,14 @@ static int select_named(struct restore *s, const char *name, struct fr_error *e)
 
 	if (r != -ENOENT)
 		return r;
-	r = add_item(s, name, e);
+	r = add_item(s, name, true, e);
 	if (r)
 		return r;
 	item = find_item(s, name);
-	if (item->state == FR_STATE_RESTORED && !is_unfinished(s, item->region))
-		return ioctl_failed(item->region, "", ESTALE, e);
-	return 0;
+	r = item->state == FR_STATE_RESTORED ? is_unfinished(s, item->region, e) : 1;
+	if (r < 0)
+		return r;
+	return r ? 0 : ioctl_failed(item->region, "", ESTALE, e);
 }
 
 static int choose(struct restore *s, struct fr_error *e)

@@ -42,6 +42,7 @@
 #include "bytes.h"
 #include "fake-qemu.h"
 #include "fake-root.h"
+#include "fake-vmm.h"
 #include "host.h"
 #include "inject.h"
 #include "kernel.h"
@@ -378,22 +379,6 @@ static uint64_t digest_tree(const char *name)
 	return tree_digest;
 }
 
-static char *make_spec(const char *name)
-{
-	char text[1024], exe[256];
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-
-	exe[n > 0 ? n : 0] = '\0';
-	snprintf(text, sizeof(text),
-		 "{\"version\":1,\"name\":\"%s\",\"exe\":\"%s\",\"argv\":[\"vmm\",\"be-vmm\","
-		 "\"-object\",\"memory-backend-file,id=m,prealloc=on\",\"-M\",\"q35\"],"
-		 "\"cwd\":\"%s\",\"qmp\":\"%s/old.qmp\",\"machine\":\"pc-q35-7.2\","
-		 "\"running\":true,\"uid\":%u,\"gid\":%u,\"groups\":[],\"qemu\":\"7.2.22\","
-		 "\"regions\":[{\"name\":\"old\",\"path\":\"%s\",\"id\":\"m\"}]}",
-		 name, exe, root.path, root.path, geteuid(), getegid(), kept_ram);
-	return strdup(text);
-}
-
 static void put_descriptor(void)
 {
 	struct fr_descriptor *d = calloc(1, sizeof(*d));
@@ -423,7 +408,8 @@ static void put_descriptor(void)
 					   .page_shift = 12,
 					   .size_bytes = FILE_PAGES * 4096,
 					   .path = strdup("")};
-	d->blobs[0] = (struct fr_blob){.name = "vm/old/spec", .data = make_spec("old")};
+	d->blobs[0] = (struct fr_blob){.name = "vm/old/spec",
+				       .data = fake_vmm_spec(&root, "old", "old", kept_ram)};
 	d->blobs[0].bytes = strlen(d->blobs[0].data);
 	d->blobs[1] = (struct fr_blob){.name = "vm/old/state", .data = strdup("state"), .bytes = 5};
 	if (fr_ram_map_add(&d->ram, 0x100000, 3 * GIB, FR_E820_RAM, 0) ||
@@ -1315,23 +1301,9 @@ static const char *state_of(const char *name)
 	return fake_root_line(&root, file);
 }
 
-/* The VMM that was started; at most one. */
-static bool end_vmm(void)
-{
-	pid_t vmm;
-
-	if (!has_contents("/pid"))
-		return false;
-	vmm = (pid_t)atoi(fake_root_line(&root, "/pid"));
-	if (waitpid(vmm, NULL, WNOHANG))
-		return false;
-	kill(vmm, SIGKILL);
-	return waitpid(vmm, NULL, 0) == vmm;
-}
-
 static const char *check_restore(int r, const struct fr_error *e)
 {
-	bool restored = !strcmp(state_of("old"), "restored"), lives = end_vmm();
+	bool restored = !strcmp(state_of("old"), "restored"), lives = fake_vmm_end(&root);
 	struct stat st;
 	bool there = !lstat(kept_ram, &st);
 
@@ -1348,7 +1320,7 @@ static const char *check_restore(int r, const struct fr_error *e)
 
 static const char *settle_restore(int r)
 {
-	static const char *const made[] = {STARTED, "/run/kexec-fastrestart/vm", "/old.qmp", "/pid",
+	static const char *const made[] = {STARTED, "/run/kexec-fastrestart/vm", "/vmm.qmp", "/pid",
 					   "/run/kexec-fastrestart/old.log"};
 	char path[128];
 
@@ -1478,45 +1450,6 @@ static void warm_up(void)
 	choose_needy();
 }
 
-static void answer(int client, const char *command)
-{
-	const char *id = strstr(command, "\"id\":"), *say = "{}";
-
-	if (strstr(command, "query-migrate-capabilities"))
-		say = "[{\"capability\": \"x-ignore-shared\", \"state\": false}]";
-	else if (strstr(command, "query-migrate"))
-		say = "{\"status\": \"completed\"}";
-	else if (strstr(command, "query-status"))
-		say = "{\"status\": \"running\"}";
-	dprintf(client, "{\"return\": %s, \"id\": %d}\r\n", say, id ? atoi(id + 5) : 0);
-}
-
-/* A VMM in the root: it answers everything with success. */
-static int be_vmm(void)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "old.qmp"};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), pid = creat("pid", 0600);
-	char line[4096];
-	ssize_t n;
-
-	alarm(60);
-	dprintf(pid, "%d\n", getpid());
-	close(pid);
-	signal(SIGPIPE, SIG_IGN);
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 4))
-		return 1;
-	for (;;) {
-		int client = accept(fd, NULL, NULL);
-
-		dprintf(client, "{\"QMP\": {}}\r\n");
-		while ((n = read(client, line, sizeof(line) - 1)) > 0) {
-			line[n] = '\0';
-			answer(client, line);
-		}
-		close(client);
-	}
-}
-
 /* Every @step-th failure, on a host of its own. */
 static void work(long first, long step, const char *only, atomic_bool *failed)
 {
@@ -1555,7 +1488,7 @@ int main(int argc, char **argv)
 	int status;
 
 	if (argc > 1 && !strcmp(argv[1], "be-vmm"))
-		return be_vmm();
+		return fake_vmm();
 	failed = mmap(NULL, sizeof(*failed) * NR_SCENARIOS, PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	printf("1..%zu\n", NR_SCENARIOS);

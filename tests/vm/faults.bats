@@ -34,7 +34,8 @@ load helper
 }
 
 @test "a restore that fails: still kept, a second try works; release" {
-	vm restore-faults --kernel patched --limit 240
+	vm restore-faults --kernel patched --limit 240 \
+		--add "$(locked images static_program "$FR_TESTS/vm/tools/edit-descriptor.c")=bin/edit-descriptor"
 }
 
 @test "restores without memory, killed, four at once, under stress: all or nothing" {

@@ -97,6 +97,26 @@ case $FR_STAGE in
 	must pattern check /mnt/tmpfs/data "$FR_NONCE"
 	must pattern check /mnt/huge/data "$FR_NONCE"
 	must grep -q "$secret" /mnt/tmpfs/secret
+
+	# killed before the contents were compared, which are not what the digest says: of all only by name,
+	# and only after that was said
+	mode=$(stat -c %a /mnt/huge/data)
+	cat /sys/kernel/fastrestart/descriptor >/tmp/descriptor
+	must edit-descriptor --reseal /tmp/descriptor region0.digest=0
+	must mount -o bind /tmp/descriptor /sys/kernel/fastrestart/descriptor
+	chmod 1000 /mnt/huge/data
+	for names in --all huge; do
+		must_fail 9 kexec-fastrestart restore $names
+		must_equal "mode of what differs" "$(stat -c %a /mnt/huge/data)" 1400
+		must_fail 9 kexec-fastrestart restore --all
+		[ $names = huge ] || chmod 1000 /mnt/huge/data
+	done
+	must kexec-fastrestart restore huge
+	must_equal "mode of what differs, by name" "$(stat -c %a /mnt/huge/data)" "$mode"
+	must kexec-fastrestart restore --all
+	umount /sys/kernel/fastrestart/descriptor
+	must pattern check /mnt/huge/data "$FR_NONCE"
+
 	# before the check, which fills them
 	[ "$(du -m /mnt/tmpfs/sparse | cut -f1)" -le 17 ] || fail "holes were filled"
 	must pattern check-holes /mnt/tmpfs/sparse "$FR_NONCE"

@@ -60,6 +60,7 @@ static const struct field {
 	REGION(kind), REGION(page_shift), REGION(size_bytes), REGION(mode), REGION(flags),
 	REGION(seals), REGION(digest_alg), REGION(first_extent), REGION(nr_extents),
 	REGION(path),
+	{ "region0.digest", FR_TABLE_REGION, offsetof(struct fr_wire_region, digest), 8 },
 	{ "region0.reserved", FR_TABLE_REGION, offsetof(struct fr_wire_region, reserved), 8 },
 	EXTENT(start_pfn), EXTENT(nr_pages), EXTENT(pgoff),
 };
