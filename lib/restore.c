@@ -187,14 +187,16 @@ static int ioctl_failed(const struct fr_region *g, const char *path, int err, st
 
 /* --------------------------------------------------------------------------- its place */
 
-/* Is @dir the root of a file system? */
-static bool is_mount(const char *dir)
+/* Is @dir the root of a file system?  0 or 1, or a negative errno. */
+static int is_mount(const char *dir)
 {
-	_cleanup_free_ char *up = NULL;
-	struct stat st, parent;
+	struct statx st;
 
-	return asprintf(&up, "%s/..", dir) >= 0 && !stat(dir, &st) && !stat(up, &parent) &&
-	       st.st_dev != parent.st_dev;
+	if (statx(AT_FDCWD, dir, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &st))
+		return -errno;
+	return st.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT ?
+		       (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0 :
+		       -EOPNOTSUPP;
 }
 
 static bool is_unnamed(const struct restore *s, const struct fr_region *g)
@@ -211,34 +213,58 @@ static char *unnamed_directory(const struct restore *s, const struct fr_region *
 					     "4K");
 }
 
+static int cannot_mount(const char *dir, int err, struct fr_error *e)
+{
+	return fr_fail(e, FR_FAULT_SYSTEM, err, "%s: cannot mount a file system there: %s", dir,
+		       strerror(err));
+}
+
+/* A folder that exists from now on, locked against other threads and restores. */
+static int lock_folder(const char *dir, struct fr_error *e)
+{
+	int fd = mkdir(dir, 0700) && errno != EEXIST ?
+			 -1 :
+			 open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	while (fd >= 0 && flock(fd, LOCK_EX))
+		if (errno != EINTR) {
+			int err = errno;
+
+			close(fd);
+			return cannot_mount(dir, err, e);
+		}
+	return fd < 0 ? cannot_mount(dir, errno, e) : fd;
+}
+
 /*
  * Nobody's limits held for a memfd, so none hold here.  Whoever opens the file may remove its
  * name: it then is what it was.
  */
-static int mount_unnamed(struct restore *s, const struct fr_region *g, struct fr_error *e)
+static int mount_once(const struct fr_region *g, const char *dir, struct fr_error *e)
 {
-	_cleanup_free_ char *dir = unnamed_directory(s, g);
 	bool huge = g->kind == FR_KIND_HUGETLB;
-	char *slash;
-	int r = 0;
+	int r = mkdir(dir, 0700) && errno != EEXIST ? -errno : is_mount(dir);
 
-	if (!dir)
+	if (!r && mount("kexec-fastrestart", dir, huge ? "hugetlbfs" : "tmpfs",
+			MS_NOSUID | MS_NODEV | MS_NOEXEC,
+			!huge		    ? "mode=0700,size=0" :
+			g->page_shift == 30 ? "mode=0700,pagesize=1G" :
+					      "mode=0700,pagesize=2M"))
+		r = -errno;
+	return r < 0 ? cannot_mount(dir, -r, e) : 0;
+}
+
+/* A second one on top would hide what the first one got. */
+static int mount_unnamed(const struct restore *s, const struct fr_region *g, struct fr_error *e)
+{
+	_cleanup_free_ char *all = fr_path(s->ctx, FR_UNNAMED_DIR);
+	_cleanup_free_ char *dir = unnamed_directory(s, g);
+	_cleanup_close_ int fd = -1;
+
+	if (!all || !dir)
 		return out_of_memory(e);
-	slash = strrchr(dir, '/');
-	pthread_mutex_lock(&s->lock);
-	*slash = '\0';
-	mkdir(dir, 0700);
-	*slash = '/';
-	mkdir(dir, 0700);
-	if (!is_mount(dir) && mount("kexec-fastrestart", dir, huge ? "hugetlbfs" : "tmpfs",
-				    MS_NOSUID | MS_NODEV | MS_NOEXEC,
-				    !huge		? "mode=0700,size=0" :
-				    g->page_shift == 30 ? "mode=0700,pagesize=1G" :
-							  "mode=0700,pagesize=2M"))
-		r = fr_fail(e, FR_FAULT_SYSTEM, errno, "%s: cannot mount a file system there: %s",
-			    dir, strerror(errno));
-	pthread_mutex_unlock(&s->lock);
-	return r;
+	fd = lock_folder(all, e);
+	return fd < 0 ? fd : mount_once(g, dir, e);
 }
 
 static char *destination(const struct restore *s, const struct fr_region *g)

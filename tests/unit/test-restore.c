@@ -10,11 +10,15 @@
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "fake-mount.h"
 #include "fake-root.h"
 #include "fake-vmm.h"
 #include "hugepages.h"
@@ -22,6 +26,10 @@
 #include "ramap.h"
 #include "test.h"
 #include "util.h"
+
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC 0x20
+#endif
 
 #define SIZE	      10000
 #define UNFINISHED    S_ISVTX
@@ -31,12 +39,14 @@
 #define BAD_DIGEST 1u
 #define UNNAMED	   2u
 #define GUEST	   4u /* "web", whose RAM is "shm" */
+#define TWO	   8u /* "other" is like "shm" */
 
 struct script {
 	int error;
 	_Atomic int restores, releases, stamps; /* regions are restored by threads */
 	_Atomic int warnings;
 	mode_t mode_then;
+	bool seals; /* it lets files be sealed */
 };
 
 static struct fake_root root;
@@ -77,6 +87,8 @@ static int fake_ioctl(void *data, int dev_fd, unsigned long request, struct fr_i
 		assert_int_equal(st.st_size, 0);
 		s->mode_then = st.st_mode & 07777;
 		assert_int_equal(ftruncate(arg->fd, SIZE), 0);
+		if (s->seals)
+			fake_mount_make_sealable(arg->fd);
 	}
 	set_state((char *)arg->name, "restored\n");
 	return 0;
@@ -131,15 +143,19 @@ static void make_descriptor(unsigned int special)
 	d->nr_regions = 3;
 	d->regions = calloc(3, sizeof(*d->regions));
 	fill_region(&d->regions[0], "shm", FR_KIND_SHMEM, 0x10000);
-	fill_region(&d->regions[1], "huge", FR_KIND_HUGETLB, 0x20000);
+	if (special & TWO)
+		fill_region(&d->regions[1], "other", FR_KIND_SHMEM, 0x20000);
+	else
+		fill_region(&d->regions[1], "huge", FR_KIND_HUGETLB, 0x20000);
 	fill_region(&d->regions[2], "raw", FR_KIND_RAW, 0x200000);
 	d->regions[0].digest[0] ^= special & BAD_DIGEST;
 	if (special & GUEST)
 		add_guest(d);
-	if (special & UNNAMED) {
-		d->regions[0].path[0] = '\0';
-		d->regions[0].flags = FR_REGION_UNLINKED;
-		d->regions[0].seals = F_SEAL_SHRINK;
+	for (size_t i = 0; special & UNNAMED && i < (special & TWO ? 2 : 1); i++) {
+		d->regions[i].path[0] = '\0';
+		d->regions[i].flags = FR_REGION_UNLINKED;
+		d->regions[i].seals = F_SEAL_SHRINK | F_SEAL_EXEC;
+		d->regions[i].mode = S_IFREG | 0750;
 	}
 	bytes = fr_descriptor_bytes(d);
 	p = calloc(1, bytes);
@@ -372,12 +388,96 @@ static void without_a_name(void **state)
 	assert_int_equal(mode_of(there), NOT_AS_IT_WAS);
 	assert_int_equal(script.warnings, 0);
 	assert_int_equal(fr_restore(&logging, &o, &e), 0);
-	assert_int_equal(mode_of(there), 0640);
+	assert_int_equal(mode_of(there), 0750);
 	assert_int_equal(script.warnings, 1);
 	set_state("shm", "kept\n");
 	o.directory = "relative";
 	assert_int_equal(fr_restore(&ctx, &o, &e), -EINVAL);
 	assert_int_equal(e.fault, FR_FAULT_USAGE);
+}
+
+static const char *unnamed(const char *name)
+{
+	static char there[128];
+
+	snprintf(there, sizeof(there), "%s/run/kexec-fastrestart/unnamed/4K%s", root.path, name);
+	return there;
+}
+
+static void sealed_as_it_was(void **state)
+{
+	struct fr_error e;
+
+	(void)state;
+	make_descriptor(UNNAMED);
+	script.seals = true;
+	assert_int_equal(restore("shm", &e), 0);
+	assert_true(fake_mount_is(unnamed("")));
+	assert_int_equal(mode_of(unnamed("/shm")), 0750);
+	assert_int_equal(fake_mount_seals(unnamed("/shm")), F_SEAL_SHRINK | F_SEAL_EXEC);
+}
+
+/* The other one of two restores at once: what it does is told by this pipe. */
+static int to_first[2] = {-1, -1}, nr_mounts;
+static pid_t second;
+
+int flock(int fd, int operation)
+{
+	if (operation == LOCK_EX && !second && to_first[1] >= 0)
+		(void)!write(to_first[1], "w", 1);
+	return (int)syscall(SYS_flock, fd, operation);
+}
+
+static int on_mount_of_second(const char *mounted)
+{
+	(void)mounted;
+	nr_mounts++;
+	return (int)write(to_first[1], "m", 1) - 1;
+}
+
+/* Somebody else comes between the look at the folder and mount(). */
+static int on_mount_of_first(const char *mounted)
+{
+	char byte;
+
+	(void)mounted;
+	nr_mounts++;
+	assert_int_equal(pipe(to_first), 0);
+	second = fork();
+	if (!second) {
+		for (int fd = 3; fd < 64; fd++) /* the first one's locks among them */
+			if (fd != to_first[1])
+				close(fd);
+		nr_mounts = 0;
+		fake_mount_hook = on_mount_of_second;
+		_exit(restore("other", NULL) ? 99 : nr_mounts);
+	}
+	close(to_first[1]);
+	to_first[1] = -1;
+	assert_int_equal(read(to_first[0], &byte, 1), 1);
+	return 0;
+}
+
+/* A second file system on top would hide the first one's file. */
+static void two_mount_once(void **state)
+{
+	struct fr_error e;
+	int status;
+
+	(void)state;
+	make_descriptor(UNNAMED | TWO);
+	set_state("other", "kept\n");
+	script.seals = true;
+	nr_mounts = 0;
+	fake_mount_hook = on_mount_of_first;
+	assert_int_equal(restore("shm", &e), 0);
+	fake_mount_hook = NULL;
+	close(to_first[0]);
+	assert_int_equal(waitpid(second, &status, 0), second);
+	assert_int_equal(status, 0);
+	assert_int_equal(nr_mounts, 1);
+	assert_int_equal(mode_of(unnamed("/shm")), 0750);
+	assert_int_equal(mode_of(unnamed("/other")), 0750);
 }
 
 static int restore_all(struct fr_error *e)
@@ -545,6 +645,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(others_go_on, make, drop),
 		cmocka_unit_test_setup_teardown(to_another_directory, make, drop),
 		cmocka_unit_test_setup_teardown(without_a_name, make, drop),
+		cmocka_unit_test_setup_teardown(sealed_as_it_was, make, drop),
+		cmocka_unit_test_setup_teardown(two_mount_once, make, drop),
 		cmocka_unit_test_setup_teardown(mismatch, make, drop),
 		cmocka_unit_test_setup_teardown(mismatch_by_region, make, drop),
 		cmocka_unit_test_setup_teardown(mismatch_of_a_killed_one, make, drop),

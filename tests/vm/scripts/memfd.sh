@@ -22,7 +22,8 @@ check_all() {
 	must pattern check "$unnamed/4K/gone" "$FR_NONCE"
 	must pattern check-holes "$unnamed/4K/sealed" "$FR_NONCE"
 	must_equal "seals of small" "$(memfd -seals $unnamed/4K/small)" 6
-	must_equal "seals of sealed" "$(memfd -seals $unnamed/4K/sealed)" 31
+	must_equal "seals of sealed" "$(memfd -seals $unnamed/4K/sealed)" 63
+	must_equal "mode of sealed" "$(stat -c %a $unnamed/4K/sealed)" 777
 	must_equal "seals of huge" "$(memfd -seals $unnamed/2M/huge)" 13
 	must pattern check-holes "$unnamed/2M/future" "$FR_NONCE"
 	must_equal "seals of future" "$(memfd -seals $unnamed/2M/future)" 16
@@ -64,7 +65,7 @@ case $FR_STAGE in
 	must memfd -seal "$(file_of "$future")" 16 # against more ways to write
 	sealed=$(memfd $((6 << 20)))
 	must pattern fill-holes "$(file_of "$sealed")" "$FR_NONCE" $((6 << 20))
-	must memfd -seal "$(file_of "$sealed")" 31 # against all
+	must memfd -seal "$(file_of "$sealed")" 63 # against all, another mode for execution too
 	must pattern fill /mnt/tmpfs/gone "$FR_NONCE" $((5 << 20))
 	hold /mnt/tmpfs/gone
 	gone=pid:$!/fd:0
@@ -116,6 +117,10 @@ case $FR_STAGE in
 	memory_mounts 9 # for the holes
 	must kexec-fastrestart restore --all
 	check_all 16
+	# as if killed between the seals and the mode
+	chmod 1000 $unnamed/4K/small
+	must kexec-fastrestart restore --all
+	check_all 32
 	# by their names for the time being, and by a descriptor
 	hold "$unnamed/4K/gone"
 	must load_next 3 --preserve $unnamed/4K/small --preserve $unnamed/2M/huge \
@@ -124,6 +129,11 @@ case $FR_STAGE in
 	;;
 3)
 	memory_mounts 0
+	# on one file system, whoever mounts it
+	kexec-fastrestart restore small &
+	must kexec-fastrestart restore sealed
+	wait $! || fail "a restore at the same time: exit status $?"
+	must_equal "file systems for small pages" "$(grep -c " $unnamed/4K " /proc/mounts)" 1
 	must kexec-fastrestart restore --all
 	check_all 32
 	# elsewhere, if somebody wants that
