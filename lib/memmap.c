@@ -40,6 +40,12 @@ static int no_memory(struct fr_error *e)
 	return fr_fail(e, FR_FAULT_SYSTEM, ENOMEM, "RAM map: out of memory");
 }
 
+/* What is listed in part would be taken for all that there is. */
+static int cannot_list(const char *dir, struct fr_error *e)
+{
+	return fr_fail(e, FR_FAULT_SYSTEM, errno, "%s: %s", dir, strerror(errno));
+}
+
 static uint32_t type_of(const char *name)
 {
 	for (size_t i = 0; i < FR_ARRAY_SIZE(type_names); i++)
@@ -201,7 +207,7 @@ static int read_firmware(const struct fr_ctx *ctx, struct fr_ram_map *m, struct 
 			e, FR_FAULT_SYSTEM, errno,
 			"/sys/firmware/memmap: %s: the running kernel needs CONFIG_FIRMWARE_MEMMAP",
 			strerror(errno));
-	while (!err && (entry = readdir(dir))) {
+	while (!err && (errno = 0, entry = readdir(dir))) {
 		char *end;
 		unsigned long n = strtoul(entry->d_name, &end, 10);
 
@@ -213,6 +219,8 @@ static int read_firmware(const struct fr_ctx *ctx, struct fr_ram_map *m, struct 
 				      entry->d_name) :
 			      read_entry(ctx, n, m, e);
 	}
+	if (!err && errno)
+		err = cannot_list(path, e);
 	closedir(dir);
 	if (err)
 		return err;
@@ -291,7 +299,7 @@ static int read_node(const struct fr_ctx *ctx, uint64_t nid, struct nodes *nodes
 		return fr_fail(e, FR_FAULT_SYSTEM, errno,
 			       "/sys/devices/system/node/node%" PRIu64 ": %s", nid,
 			       strerror(errno));
-	while (!err && (entry = readdir(dir))) {
+	while (!err && (errno = 0, entry = readdir(dir))) {
 		struct block *v;
 
 		if (!numbered(entry->d_name, "memory", &number) || nodes->nr >= MAX_BLOCKS)
@@ -304,6 +312,8 @@ static int read_node(const struct fr_ctx *ctx, uint64_t nid, struct nodes *nodes
 		nodes->v = v;
 		v[nodes->nr++] = (struct block){number, (uint32_t)nid};
 	}
+	if (!err && errno)
+		err = cannot_list(path, e);
 	closedir(dir);
 	return err;
 }
@@ -365,13 +375,15 @@ static int read_nodes(const struct fr_ctx *ctx, struct nodes *nodes, struct fr_e
 		return no_memory(e);
 	dir = opendir(path);
 	if (!dir)
-		return 0;
-	while (!err && (entry = readdir(dir))) {
+		return errno == ENOENT ? 0 : cannot_list(path, e);
+	while (!err && (errno = 0, entry = readdir(dir))) {
 		if (!numbered(entry->d_name, "node", &nid) || nid > INT32_MAX)
 			continue;
 		nr_nodes++;
 		err = read_node(ctx, nid, nodes, e);
 	}
+	if (!err && errno)
+		err = cannot_list(path, e);
 	closedir(dir);
 	if (err)
 		return err;
