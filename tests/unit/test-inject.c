@@ -10,7 +10,8 @@
  * by the descriptor of a process, and one with a huge page and a hole.
  *
  * What the host of the test lacks is played where system calls are made, in functions that stand
- * in for libc's: fstatfs() of hugetlbfs; mkdir(), rmdir(), write() and poll() of cgroups.
+ * in for libc's: fstatfs() of hugetlbfs; mkdir(), rmdir(), write() and poll() of cgroups; what
+ * fake-mount.h lists of files that had no name.
  */
 #include "config.h"
 
@@ -40,6 +41,7 @@
 
 #include "bootparams.h"
 #include "bytes.h"
+#include "fake-mount.h"
 #include "fake-qemu.h"
 #include "fake-root.h"
 #include "fake-vmm.h"
@@ -62,6 +64,8 @@
 #define HUGE_BYTES (2l << 20)
 #define FILE_PAGES 16
 #define HOLE	   5 /* page of each file that is none */
+#define SEALS	   (F_SEAL_SEAL | F_SEAL_GROW | F_SEAL_SHRINK)
+#define UNNAMED	   "/run/kexec-fastrestart/unnamed"
 #define CMDLINE	   "nokaslr console=ttyS0"
 #define HSTATE	   "/sys/kernel/mm/hugepages/hugepages-2048kB/"
 #define REGIONS	   "/sys/kernel/fastrestart/regions/"
@@ -108,6 +112,7 @@ static struct world {
 	uint64_t planned;  /* digest of the plan */
 	bool replanned;	   /* another one was made */
 	bool grows;	   /* the RAM, as soon as the guest stands still */
+	bool remounted;	   /* over what is mounted already */
 } * world;
 
 /* --------------------------------------------------------------------------- the kernel */
@@ -270,6 +275,16 @@ static void set_state(const char *name, const char *text)
 	fake_root_text(&root, file, text);
 }
 
+static void remove_region(const char *name)
+{
+	char path[192];
+
+	snprintf(path, sizeof(path), "%s" REGIONS "%s/state", root.path, name);
+	unlink(path);
+	*strrchr(path, '/') = '\0';
+	rmdir(path);
+}
+
 static int fake_ioctl(void *data, int dev_fd, unsigned long request, struct fr_ioc_region *arg)
 {
 	int r = inject_operation(request == FR_IOC_STAMP   ? "stamp" :
@@ -281,9 +296,13 @@ static int fake_ioctl(void *data, int dev_fd, unsigned long request, struct fr_i
 	if (r || request == FR_IOC_STAMP)
 		return r;
 	inject_pause();
-	if (arg->fd >= 0 && request == FR_IOC_RESTORE &&
-	    fallocate(arg->fd, 0, 0, FILE_PAGES * 4096))
-		abort();
+	if (arg->fd >= 0 && request == FR_IOC_RESTORE) {
+		if (strcmp((char *)arg->name, "huge") ?
+			    fallocate(arg->fd, 0, 0, FILE_PAGES * 4096) :
+			    ftruncate(arg->fd, HUGE_BYTES))
+			abort();
+		fake_mount_make_sealable(arg->fd);
+	}
 	set_state((char *)arg->name, request == FR_IOC_RESTORE ? "restored\n" : "released\n");
 	inject_resume();
 	return 0;
@@ -379,7 +398,28 @@ static uint64_t digest_tree(const char *name)
 	return tree_digest;
 }
 
-static void put_descriptor(void)
+/* As the descriptor of a memfd, and beside it one of huge pages. */
+static void take_names(struct fr_descriptor *d)
+{
+	d->regions[0].path[0] = '\0';
+	d->regions[2] = (struct fr_region){.name = "huge",
+					   .kind = FR_KIND_HUGETLB,
+					   .page_shift = 21,
+					   .size_bytes = HUGE_BYTES,
+					   .mode = S_IFREG | 0600,
+					   .uid = geteuid(),
+					   .gid = getegid(),
+					   .path = strdup("")};
+	if (fr_extents_append(&d->regions[2].extents, KEPT_PFN + 512, 512, 0))
+		abort();
+	d->nr_regions = 3;
+	for (size_t i = 0; i < 3; i += 2) {
+		d->regions[i].flags = FR_REGION_UNLINKED;
+		d->regions[i].seals = SEALS;
+	}
+}
+
+static void put_descriptor(bool unnamed)
 {
 	struct fr_descriptor *d = calloc(1, sizeof(*d));
 	static char zeros[FILE_PAGES * 4096];
@@ -389,7 +429,7 @@ static void put_descriptor(void)
 
 	d->hop = 3;
 	d->nr_regions = 2;
-	d->regions = calloc(2, sizeof(*d->regions));
+	d->regions = calloc(3, sizeof(*d->regions));
 	d->nr_blobs = 2;
 	d->blobs = calloc(2, sizeof(*d->blobs));
 	XXH128_canonicalFromHash(&digest, XXH3_128bits(zeros, sizeof(zeros)));
@@ -409,7 +449,8 @@ static void put_descriptor(void)
 					   .size_bytes = FILE_PAGES * 4096,
 					   .path = strdup("")};
 	d->blobs[0] = (struct fr_blob){.name = "vm/old/spec",
-				       .data = fake_vmm_spec(&root, "old", "old", kept_ram)};
+				       .data = fake_vmm_spec(&root, "old", "old",
+							     unnamed ? "" : kept_ram)};
 	d->blobs[0].bytes = strlen(d->blobs[0].data);
 	d->blobs[1] = (struct fr_blob){.name = "vm/old/state", .data = strdup("state"), .bytes = 5};
 	if (fr_ram_map_add(&d->ram, 0x100000, 3 * GIB, FR_E820_RAM, 0) ||
@@ -417,6 +458,8 @@ static void put_descriptor(void)
 	    fr_extents_append(&d->regions[0].extents, KEPT_PFN, FILE_PAGES, 0) ||
 	    fr_extents_append(&d->regions[1].extents, RAW_PFN, FILE_PAGES, 0))
 		abort();
+	if (unnamed)
+		take_names(d);
 	bytes = fr_descriptor_bytes(d);
 	p = calloc(1, bytes);
 	if (fr_descriptor_encode(d, p, bytes, NULL))
@@ -474,6 +517,8 @@ static void put_kernel_files(void)
 		{"/sys/firmware/memmap/1/end", "0x1ffffffff\n"},
 		{"/sys/firmware/memmap/1/type", "System RAM\n"},
 		{"/sys/devices/system/cpu/possible", "0-3\n"},
+		{"/sys/devices/system/node/node0/memory32/state", "online\n"},
+		{"/sys/devices/system/node/node1/memory56/state", "online\n"},
 		{"/sys/fs/cgroup/cgroup.controllers", "\n"},
 		{"/sys/fs/cgroup/cgroup.procs", "0\n"},
 		{"/sys/fs/cgroup/own/cgroup.freeze", "0"},
@@ -638,7 +683,7 @@ static void make(void)
 	put_kpageflags();
 	put_kernel();
 	put_kernel_files();
-	put_descriptor();
+	put_descriptor(false);
 	qemu = (struct fake_qemu){.ram_path = ram,
 				  .answers = answers,
 				  .saves = true,
@@ -934,7 +979,8 @@ static int count_public(const char *path, const struct stat *st, int type, struc
 {
 	(void)path;
 	(void)ftw;
-	return (st->st_mode & 07777) != (type == FTW_D ? 0700 : 0600);
+	(void)type;
+	return (st->st_mode & 077) != 0;
 }
 
 /* What is in /run is for root alone, whatever the umask. */
@@ -989,6 +1035,28 @@ static const char *settle_host(int r)
 
 /* --------------------------------------------------------------------------------- load */
 
+/*
+ * On a kernel that was handed nothing: where the descriptor was saved, if load is told of that (as
+ * after a plain kexec; else it is a first hop), and what is carved out.
+ */
+static char saved[96];
+static bool has_saved;
+static struct fr_source carved;
+
+static void set_plain(bool yes)
+{
+	char shown[128];
+
+	snprintf(shown, sizeof(shown), "%s/sys/kernel/fastrestart/descriptor", root.path);
+	if (yes)
+		snprintf(saved, sizeof(saved), "%s/saved", root.path);
+	if (rename(yes ? shown : saved, yes ? saved : shown) ||
+	    (yes && fr_source_parse("phys:0x144000000+64K,name=carved", &carved, NULL)))
+		abort();
+	if (!yes)
+		*saved = '\0';
+}
+
 static int load_for(bool force, const char *append, bool evacuate, struct fr_error *e)
 {
 	struct fr_vm_arg vm = {.name = MUTABLE("web"), .qmp_path = qemu.socket};
@@ -998,8 +1066,9 @@ static int load_for(bool force, const char *append, bool evacuate, struct fr_err
 				    .force = force,
 				    .evacuate = evacuate,
 				    .digest = true,
-				    .sources = others,
-				    .nr_sources = nr_others,
+				    .descriptor_file = has_saved ? saved : NULL,
+				    .sources = *saved ? &carved : others,
+				    .nr_sources = *saved ? 1 : nr_others,
 				    .vms = &vm,
 				    .nr_vms = 1};
 	struct fr_plan *plan;
@@ -1026,6 +1095,17 @@ static int load(bool force, const char *append, struct fr_error *e)
 
 static int run_load(struct fr_error *e)
 {
+	return load(false, CMDLINE, e);
+}
+
+static int run_load_first(struct fr_error *e)
+{
+	return load(false, CMDLINE, e);
+}
+
+static int run_load_saved(struct fr_error *e)
+{
+	has_saved = true;
 	return load(false, CMDLINE, e);
 }
 
@@ -1311,8 +1391,116 @@ static const char *check_restore(int r, const struct fr_error *e)
 	wait_for_all();
 	CHECK(restored == there, there ? "a file without memory is left" : "memory is lost");
 	CHECK(!there || st.st_size == FILE_PAGES * 4096, "the file is not whole");
-	CHECK(r || (lives && restored && (st.st_mode & 07777) == 0600), "it is not restored");
+	CHECK(r || (restored && (st.st_mode & 07777) == 0600), "it is not restored");
+	CHECK(!lives || (st.st_mode & 07777) == 0600, "a VM runs on what is not finished");
 	CHECK(is_private(), "others can look into /run/kexec-fastrestart");
+	CHECK(lives == has_contents(STARTED),
+	      lives ? "a VM runs that is not marked" : "a VM is marked that does not run");
+	return NULL;
+}
+
+static const char *check_restore_vm(int r, const struct fr_error *e)
+{
+	CHECK(r || has_contents(STARTED), "no VM runs");
+	return check_restore(r, e);
+}
+
+static int run_restore_elsewhere(struct fr_error *e)
+{
+	char *names[] = {MUTABLE("old")}, sub[80];
+	struct fr_restore_options o = {
+		.names = names, .nr_names = 1, .directory = sub, .no_vms = true, .verify = true};
+
+	snprintf(sub, sizeof(sub), "%s/sub", dir); /* where check_restore() looks */
+	return fr_restore(&ctx, &o, e);
+}
+
+/* After one that was killed when it had the memory. */
+static int run_restore_leftover(struct fr_error *e)
+{
+	char sub[80];
+	int fd;
+
+	inject_pause();
+	snprintf(sub, sizeof(sub), "%s/sub", dir);
+	mkdir(sub, 0755);
+	fd = open(kept_ram, O_RDWR | O_CREAT | O_CLOEXEC, S_ISVTX);
+	if (fd < 0 || fallocate(fd, 0, 0, FILE_PAGES * 4096))
+		abort();
+	close(fd);
+	set_state("old", "restored\n");
+	inject_resume();
+	return run_restore(e);
+}
+
+static const struct {
+	const char *region, *file;
+} unnamed[] = {{"old", UNNAMED "/4K/old"}, {"huge", UNNAMED "/2M/huge"}};
+
+static int on_mount(const char *mounted)
+{
+	int r = inject_operation("mount");
+
+	inject_pause();
+	world->remounted |= fake_mount_is(mounted);
+	inject_resume();
+	return r;
+}
+
+/* What "old" and "huge" are from now on; the one's file system is mounted already. */
+static void set_unnamed(bool yes)
+{
+	static const char *const made[] = {UNNAMED "/4K", UNNAMED};
+	char path[128];
+
+	put_descriptor(yes);
+	fake_mount_hook = yes ? on_mount : NULL;
+	if (yes)
+		set_state("huge", "kept\n");
+	else
+		remove_region("huge");
+	for (size_t i = yes ? 2 : 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s%s", root.path, made[i]);
+		remove(path);
+	}
+	for (size_t i = yes ? 2 : 0; i--;) {
+		snprintf(path, sizeof(path), "%s%s", root.path, made[i]);
+		if (mkdir(path, 0700) || (!i && chmod(path, S_ISVTX | 0700)))
+			abort();
+	}
+}
+
+static const char *check_unnamed_file(size_t i, int r, bool lives)
+{
+	bool restored = !strcmp(state_of(unnamed[i].region), "restored"), there, finished;
+	char path[128];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s%s", root.path, unnamed[i].file);
+	there = !lstat(path, &st);
+	finished = there && (st.st_mode & 07777) == 0600;
+	CHECK(restored || !there, "a file without memory is left");
+	CHECK(!restored || there || lives, "memory is lost");
+	CHECK(r || finished || lives, "it is not restored");
+	CHECK(!lives || !there || finished, "a VM runs on what is not finished");
+	CHECK(!finished || fake_mount_seals(path) == SEALS, "it is not sealed as it was");
+	return NULL;
+}
+
+static const char *check_restore_unnamed(int r, const struct fr_error *e)
+{
+	bool lives = fake_vmm_end(&root);
+	const char *wrong = check_unnamed_file(0, r, lives);
+
+	(void)e;
+	wait_for_all();
+	if (!wrong)
+		wrong = check_unnamed_file(1, r, false);
+	if (wrong)
+		return wrong;
+	CHECK(!world->remounted, "it mounts over what is mounted");
+	CHECK(is_private(), "others can look into /run/kexec-fastrestart");
+	CHECK(r || lives, "no VM runs");
 	CHECK(lives == has_contents(STARTED),
 	      lives ? "a VM runs that is not marked" : "a VM is marked that does not run");
 	return NULL;
@@ -1335,6 +1523,21 @@ static const char *settle_restore(int r)
 		remove(path);
 	}
 	return settle_host(r);
+}
+
+static const char *settle_restore_unnamed(int r)
+{
+	char path[128];
+
+	for (size_t i = 0; i < sizeof(unnamed) / sizeof(*unnamed); i++) {
+		snprintf(path, sizeof(path), "%s%s", root.path, unnamed[i].file);
+		unlink(path);
+	}
+	*strrchr(path, '/') = '\0';
+	rmdir(path);
+	set_state("huge", "kept\n");
+	world->remounted = false;
+	return settle_restore(r);
 }
 
 static int run_release(struct fr_error *e)
@@ -1396,6 +1599,8 @@ static bool block_is_busy(int r, const char *call, int err)
 
 static const struct inject_scenario scenarios[] = {
 	{"load", run_load, 0, check_host, settle_load, NULL},
+	{"load --descriptor", run_load_saved, 0, check_host, settle_load, NULL},
+	{"load, first hop", run_load_first, 0, check_host, settle_load, NULL},
 	{"load --evacuate", run_load_evacuate, 0, check_load_evacuate, settle_load_evacuate,
 	 block_is_busy},
 	{"load again", run_load_again, -EEXIST, check_host, settle_host, NULL},
@@ -1410,7 +1615,11 @@ static const struct inject_scenario scenarios[] = {
 	 NULL},
 	{"exec, a block offline", run_exec, -EINVAL, check_exec_offline, settle_exec_offline,
 	 guardian_dies},
-	{"restore", run_restore, 0, check_restore, settle_restore, NULL},
+	{"restore", run_restore, 0, check_restore_vm, settle_restore, NULL},
+	{"restore of a leftover", run_restore_leftover, 0, check_restore_vm, settle_restore, NULL},
+	{"restore --directory", run_restore_elsewhere, 0, check_restore, settle_restore, NULL},
+	{"restore, unnamed, sealed, huge", run_restore, 0, check_restore_unnamed,
+	 settle_restore_unnamed, NULL},
 	{"release", run_release, 0, check_release, settle_restore, NULL},
 };
 
@@ -1461,8 +1670,12 @@ static void work(long first, long step, const char *only, atomic_bool *failed)
 			abort();
 		if (scenarios[i].settle == settle_unload_offline)
 			put_offline();
-		if (scenarios[i].run == run_restore)
+		if (scenarios[i].check == check_restore_vm)
 			put_online();
+		if (scenarios[i].check == check_restore_unnamed)
+			set_unnamed(true);
+		if (scenarios[i].run == run_load_saved || scenarios[i].run == run_load_first)
+			set_plain(true);
 		use_others(scenarios[i].run == run_load || scenarios[i].check == check_exec_owners);
 		world->grows = scenarios[i].check == check_exec_owners;
 		if (world->grows && load(true, CMDLINE, NULL))
@@ -1474,6 +1687,10 @@ static void work(long first, long step, const char *only, atomic_bool *failed)
 		    !inject_all(&scenarios[i], first, step))
 			failed[i] = true;
 		use_others(false);
+		if (scenarios[i].check == check_restore_unnamed)
+			set_unnamed(false);
+		if (*saved)
+			set_plain(false);
 		if (world->grows && load(true, CMDLINE, NULL))
 			abort();
 	}
