@@ -46,7 +46,7 @@ enum fr_fault {
 	FR_FAULT_PERMISSION,	/* capability, lockdown, sysctl */
 	FR_FAULT_SYSTEM,	/* a system call failed */
 	FR_FAULT_INTERRUPTED,	/* by a signal */
-	FR_FAULT_MISMATCH,	/* content differs from its digest */
+	FR_FAULT_MISMATCH,	/* content differs from its digest, or seals from what they were */
 };
 
 struct fr_error {

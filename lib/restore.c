@@ -736,6 +736,26 @@ static void drop_names(struct restore *s, const struct guest *v)
 	}
 }
 
+/* A QEMU makes a new file, of zeros, where the guest's memory is not: somebody has moved it. */
+static int check_files(struct restore *s, const struct guest *v, struct fr_error *e)
+{
+	for (size_t i = 0; i < v->nr_regions; i++) {
+		const struct fr_region *g = find_item(s, v->regions[i])->region;
+		_cleanup_free_ char *path = destination(s, g);
+		struct stat st;
+
+		if (!path)
+			return out_of_memory(e);
+		if (stat(path, &st))
+			return fr_fail(
+				e, FR_FAULT_VM, errno,
+				"VM %s: not started, because its memory is not where it was: "
+				"region %s: %s: %s",
+				v->name, g->name, path, strerror(errno));
+	}
+	return 0;
+}
+
 static int start_once(struct restore *s, struct guest *v, int marker, struct fr_error *e)
 {
 	struct fr_vm_restart restart = {
@@ -760,7 +780,9 @@ static int start_once(struct restore *s, struct guest *v, int marker, struct fr_
 			       "VM %s: the descriptor has no device state of it", v->name);
 	restart.state = v->state->data;
 	restart.state_bytes = v->state->bytes;
-	r = fr_vm_start(s->ctx, &restart, e);
+	r = check_files(s, v, e);
+	if (!r)
+		r = fr_vm_start(s->ctx, &restart, e);
 	if (r)
 		return r;
 	drop_names(s, v);

@@ -514,6 +514,27 @@ static void mismatch(void **state)
 	assert_int_equal(restore_all(&e), 0);
 }
 
+/* Moved by somebody: the guest does not start on nothing. */
+static void memory_elsewhere(void **state)
+{
+	struct fr_error e;
+	char there[128];
+
+	(void)state;
+	make_descriptor(GUEST);
+	set_state("huge", "released\n");
+	snprintf(there, sizeof(there), "%s/elsewhere", dir);
+	assert_int_equal(restore("shm", &e), 0);
+	assert_int_equal(rename(path, there), 0);
+	assert_int_equal(restore_all(&e), -ENOENT);
+	assert_int_equal(e.fault, FR_FAULT_VM);
+	assert_non_null(strstr(e.text, path));
+	assert_false(fake_vmm_end(&root));
+	assert_int_equal(rename(there, path), 0);
+	assert_int_equal(restore_all(&e), 0);
+	assert_true(fake_vmm_end(&root));
+}
+
 /* Its RAM alone is named first. */
 static void mismatch_by_region(void **state)
 {
@@ -649,6 +670,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(two_mount_once, make, drop),
 		cmocka_unit_test_setup_teardown(mismatch, make, drop),
 		cmocka_unit_test_setup_teardown(mismatch_by_region, make, drop),
+		cmocka_unit_test_setup_teardown(memory_elsewhere, make, drop),
 		cmocka_unit_test_setup_teardown(mismatch_of_a_killed_one, make, drop),
 		cmocka_unit_test_setup_teardown(mode_of_a_mismatch, make, drop),
 		cmocka_unit_test_setup_teardown(unknown_names, make, drop),
