@@ -174,7 +174,7 @@ static int ioctl_failed(const struct fr_region *g, const char *path, int err, st
 		{ENOTEMPTY, FR_FAULT_REFUSED, "the file is not empty"},
 		{ENOSPC, FR_FAULT_SYSTEM,
 		 "the file system's limit is reached: raise size= of the mount"},
-		{ENOMEM, FR_FAULT_SYSTEM, "not enough memory for its struct pages: free some"},
+		{ENOMEM, FR_FAULT_SYSTEM, "not enough memory for it: free some, or raise the memory cgroup's limit"},
 		{EINTR, FR_FAULT_INTERRUPTED, "interrupted by a signal"},
 	};
 

@@ -140,6 +140,29 @@ static int open_fds(const struct fr_ctx *ctx, const struct fr_vm *vm, DIR **ret,
 	return *ret ? 0 : gone(vm, "fd", errno, e);
 }
 
+/*
+ * The next of the process's descriptors, and where it leads to; *@ret is NULL after the last one.
+ * One that cannot be looked at is an error: it may be the one that matters.
+ */
+static int next_fd(const struct fr_vm *vm, DIR *dir, struct dirent **ret, char target[256],
+		   struct fr_error *e)
+{
+	ssize_t n;
+
+	while (errno = 0, (*ret = readdir(dir))) {
+		if ((*ret)->d_name[0] == '.')
+			continue;
+		n = readlinkat(dirfd(dir), (*ret)->d_name, target, 255);
+		if (n >= 0) {
+			target[n] = '\0';
+			return 0;
+		}
+		if (errno != ENOENT) /* closed meanwhile */
+			break;
+	}
+	return errno ? gone(vm, "fd", errno, e) : 0;
+}
+
 /* Is file @what of the process another one than this process's own?  Where there is none, it is not. */
 static int differs(const struct fr_ctx *ctx, const struct fr_vm *vm, const char *what)
 {
@@ -178,7 +201,6 @@ int fr_vm_check_process(const struct fr_ctx *ctx, const struct fr_vm *vm, struct
 {
 	char target[256];
 	struct dirent *d;
-	ssize_t n;
 	DIR *dir;
 	int r = check_confinement(ctx, vm, e);
 
@@ -186,17 +208,12 @@ int fr_vm_check_process(const struct fr_ctx *ctx, const struct fr_vm *vm, struct
 		r = open_fds(ctx, vm, &dir, e);
 	if (r)
 		return r;
-	while (!r && (d = readdir(dir))) {
-		n = readlinkat(dirfd(dir), d->d_name, target, sizeof(target) - 1);
-		if (n < 0)
-			continue;
-		target[n] = '\0';
+	while (!r && !(r = next_fd(vm, dir, &d, target, e)) && d)
 		if (fr_is_assigned_device(target))
 			r = fr_fail(e, FR_FAULT_REFUSED, EOPNOTSUPP,
 				    "VM %s: it has %s open: an assigned device goes on with DMA "
 				    "through the jump: unplug it first (device_del)",
 				    vm->name, target);
-	}
 	closedir(dir);
 	return r;
 }
@@ -209,23 +226,26 @@ int fr_vm_find_memfd(const struct fr_ctx *ctx, const struct fr_vm *vm, const cha
 	struct stat st;
 	struct dirent *d;
 	size_t nr = 0;
-	ssize_t n;
 	DIR *dir;
 	int r = open_fds(ctx, vm, &dir, e);
 
 	if (r)
 		return r;
-	while ((d = readdir(dir))) {
-		n = readlinkat(dirfd(dir), d->d_name, target, sizeof(target) - 1);
-		if (n < (ssize_t)sizeof(memfd) - 1 || memcmp(target, memfd, sizeof(memfd) - 1) ||
-		    fstatat(dirfd(dir), d->d_name, &st, 0) || (uint64_t)st.st_size != size)
+	while (!r && !(r = next_fd(vm, dir, &d, target, e)) && d) {
+		if (strncmp(target, memfd, sizeof(memfd) - 1))
+			continue;
+		if (fstatat(dirfd(dir), d->d_name, &st, 0)) {
+			r = errno == ENOENT ? 0 : gone(vm, "fd", errno, e);
+			continue;
+		}
+		if ((uint64_t)st.st_size != size)
 			continue;
 		*ret_fd = atoi(d->d_name);
 		nr++;
 	}
 	closedir(dir);
-	if (nr == 1)
-		return 0;
+	if (r || nr == 1)
+		return r;
 	return fr_fail(e, FR_FAULT_REFUSED, nr ? ENOTUNIQ : ENOENT,
 		       "VM %s: %s of its memfds %s the size of RAM \"%s\": %s", vm->name,
 		       nr ? "several" : "none", nr ? "have" : "has", id,

@@ -391,7 +391,7 @@ static void what_is_confined_is_refused(void **state)
 	(void)state;
 	for (size_t other = 0; other <= FR_ARRAY_SIZE(places); other++) {
 		fake_root_make(&root);
-		fake_root_text(&root, "/proc/42/fd/x", "");
+		fake_root_link(&root, "/proc/42/fd/0", "/dev/null");
 		for (size_t i = 0; i < FR_ARRAY_SIZE(places); i++) {
 			snprintf(file, sizeof(file), "/proc/self/%s", places[i]);
 			fake_root_link(&root, file, "/dev/null");
@@ -400,6 +400,9 @@ static void what_is_confined_is_refused(void **state)
 		}
 		if (other == FR_ARRAY_SIZE(places)) {
 			assert_int_equal(fr_vm_check_process(&ctx, &vm, &e), 0);
+			/* what cannot be looked at might be a device */
+			fake_root_text(&root, "/proc/42/fd/1", "");
+			assert_int_equal(fr_vm_check_process(&ctx, &vm, &e), -EINVAL);
 		} else {
 			assert_int_equal(fr_vm_check_process(&ctx, &vm, &e), -EOPNOTSUPP);
 			assert_non_null(strstr(e.text, places[other]));
