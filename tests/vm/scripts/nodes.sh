@@ -117,7 +117,8 @@ case $FR_STAGE in
 	[ "$(node_free)" -gt $((dimm + late - 60)) ] || fail "node 3 has $(node_free) MiB free"
 	mkdir -p /mnt/hog
 	mount -t tmpfs -o size=100% none /mnt/hog
-	dd if=/dev/zero of=/mnt/hog/f bs=1M count=$(($(mem_total) / 1024 - dimm / 2)) 2>/dev/null
+	free=$(awk '/^MemFree/ { print int($2 / 1024) }' /proc/meminfo)
+	must dd if=/dev/zero of=/mnt/hog/f bs=1M count=$((free - 300)) 2>/dev/null
 	[ "$(node_free)" -lt $((dimm + late - 80)) ] || fail "node 3 has $(node_free) MiB free"
 	done_ok
 	;;
