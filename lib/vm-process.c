@@ -140,6 +140,13 @@ static int open_fds(const struct fr_ctx *ctx, const struct fr_vm *vm, DIR **ret,
 	return *ret ? 0 : gone(vm, "fd", errno, e);
 }
 
+static int not_seen(const struct fr_vm *vm, const char *fd, int err, struct fr_error *e)
+{
+	return fr_fail(e, FR_FAULT_SYSTEM, err,
+		       "VM %s: descriptor %s of process %d cannot be looked at: %s", vm->name, fd,
+		       (int)vm->pid, strerror(err));
+}
+
 /*
  * The next of the process's descriptors, and where it leads to; *@ret is NULL after the last one.
  * One that cannot be looked at is an error: it may be the one that matters.
@@ -160,7 +167,7 @@ static int next_fd(const struct fr_vm *vm, DIR *dir, struct dirent **ret, char t
 		if (errno != ENOENT) /* closed meanwhile */
 			break;
 	}
-	return errno ? gone(vm, "fd", errno, e) : 0;
+	return errno ? not_seen(vm, *ret ? (*ret)->d_name : "?", errno, e) : 0;
 }
 
 /* Is file @what of the process another one than this process's own?  Where there is none, it is not. */
@@ -235,7 +242,7 @@ int fr_vm_find_memfd(const struct fr_ctx *ctx, const struct fr_vm *vm, const cha
 		if (strncmp(target, memfd, sizeof(memfd) - 1))
 			continue;
 		if (fstatat(dirfd(dir), d->d_name, &st, 0)) {
-			r = errno == ENOENT ? 0 : gone(vm, "fd", errno, e);
+			r = errno == ENOENT ? 0 : not_seen(vm, d->d_name, errno, e);
 			continue;
 		}
 		if ((uint64_t)st.st_size != size)

@@ -2,16 +2,24 @@
 # shellcheck shell=bash
 # Building the tool, and running the suites.
 
-# Configure the build folder $1 with the other arguments.  One that was made for another
-# checkout starts anew: its dependencies name files of that checkout, which may be gone.
+# Builds of checkouts that are gone
+remove_orphans() {
+	local mark
+	for mark in "$FR_CACHE"/build/{tool,fuzz}-*/.configured; do
+		[ ! -e "$mark" ] || [ -d "$(<"$mark")" ] || rm -rf "${mark%/*}"
+	done
+}
+
+# Configure the build folder $1 with the other arguments.
 configured() {
 	local build=$1 mark=$1/.configured
 	shift
+	remove_orphans
 	if [ ! -x "$FR_TOP/configure" ] || [ "$FR_TOP/configure.ac" -nt "$FR_TOP/configure" ]; then
 		logged "$FR_CACHE/log/autoreconf" autoreconf -fi "$FR_TOP"
 	fi
 	if [ -e "$mark" ] && [ "$(<"$mark")" != "$FR_TOP" ]; then
-		rm -rf "$build"
+		die "$build was configured for another checkout, $(<"$mark"): remove it"
 	fi
 	mkdir -p "$build"
 	if [ ! -e "$mark" ] || [ "$FR_TOP/configure" -nt "$mark" ]; then

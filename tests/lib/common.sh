@@ -7,7 +7,9 @@ FR_TESTS=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 FR_TOP=$(dirname -- "$FR_TESTS")
 FR_CACHE=${KEXEC_FASTRESTART_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kexec-fastrestart}
 FR_BASE=6.12
-FR_BUILD=${FR_BUILD:-$FR_CACHE/build/tool}
+# A build is of one checkout: its dependencies name files there.
+FR_CHECKOUT=$(sha256sum <<<"$FR_TOP" | cut -c1-8)
+FR_BUILD=${FR_BUILD:-$FR_CACHE/build/tool-$FR_CHECKOUT}
 FR_TOOL=${FR_TOOL:-$FR_BUILD/kexec-fastrestart/kexec-fastrestart}
 FR_JOBS=${FR_JOBS:-$(nproc)}
 export FR_TESTS FR_TOP FR_CACHE FR_BASE FR_BUILD FR_TOOL FR_JOBS

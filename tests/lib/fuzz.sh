@@ -37,7 +37,7 @@ run_fuzz() {
 }
 
 cmd_fuzz() {
-	local seconds=${1:-} target targets build=$FR_CACHE/build/fuzz status=0
+	local seconds=${1:-} target targets build=$FR_CACHE/build/fuzz-$FR_CHECKOUT status=0
 	[[ $seconds =~ ^[0-9]+$ ]] || die "how long? tests/run fuzz SECONDS, for all targets together"
 	cmd_setup
 	mapfile -t targets < <(fuzz_targets)
