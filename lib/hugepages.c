@@ -122,7 +122,7 @@ int fr_hugepages_available(const struct fr_ctx *ctx, unsigned int page_shift, ui
 	return 0;
 }
 
-/* nr_overcommit_hugepages while it is raised: open, so that it can be set back for sure. */
+/* nr_overcommit_hugepages while it is changed: open, so that it can be set back for sure. */
 struct limit {
 	int fd;
 	uint64_t old;
@@ -136,14 +136,11 @@ static int restore_limit(const struct limit *l)
 	return r;
 }
 
-/* It is written down first: exec may be killed while it is raised. */
+/* It is written down first: exec may be killed while it is changed. */
 static int change_limit(const struct fr_ctx *ctx, const struct limit *l, uint64_t v)
 {
-	char note[64];
-	int r;
+	int r = fr_journal_add_limit(ctx, l->old, v);
 
-	snprintf(note, sizeof(note), "%" PRIu64 " %" PRIu64, l->old, v);
-	r = fr_journal_add(ctx, FR_JOURNAL_LIMIT, note);
 	if (r)
 		return r;
 	r = fr_hugepages_set_counter(l->fd, v);

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -34,6 +36,14 @@ int fr_journal_add(const struct fr_ctx *ctx, enum fr_journal_kind kind, const ch
 	if (r && ftruncate(fd, before))
 		return -errno;
 	return r;
+}
+
+int fr_journal_add_limit(const struct fr_ctx *ctx, uint64_t before, uint64_t now)
+{
+	char note[64];
+
+	snprintf(note, sizeof(note), "%" PRIu64 " %" PRIu64, before, now);
+	return fr_journal_add(ctx, FR_JOURNAL_LIMIT, note);
 }
 
 /* What does not end with a NUL was not written to its end, and so not done either. */

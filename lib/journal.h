@@ -11,7 +11,7 @@
 
 /* What an entry is about, and its text */
 enum fr_journal_kind {
-	FR_JOURNAL_LIMIT = 'l',	 /* "OLD NEW": nr_overcommit_hugepages, while it is raised */
+	FR_JOURNAL_LIMIT = 'l',	 /* "OLD NEW": nr_overcommit_hugepages; "OLD OLD": it is back */
 	FR_JOURNAL_IMAGE = 'i',	 /* "": an image is loaded for kexec */
 	FR_JOURNAL_VM = 'v',	 /* JSON: a VM as it was found (fr_vm_note) */
 	FR_JOURNAL_CGROUP = 'c', /* path: it is frozen */
@@ -23,6 +23,7 @@ struct fr_journal {
 };
 
 int fr_journal_add(const struct fr_ctx *ctx, enum fr_journal_kind kind, const char *text);
+int fr_journal_add_limit(const struct fr_ctx *ctx, uint64_t before, uint64_t now);
 /* -ENOENT when there is none */
 int fr_journal_read(const struct fr_ctx *ctx, struct fr_journal *ret_j);
 void fr_journal_clear(struct fr_journal *j);

@@ -68,9 +68,9 @@ static int undo_limit(const struct fr_ctx *ctx)
 	_cleanup_free_ char *path =
 		fr_path(ctx, "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_overcommit_hugepages");
 	_cleanup_close_ int fd = -1;
-	uint64_t now = 0, before, raised, old = 0;
+	uint64_t now = 0, before, after, old = 0;
 	struct fr_journal j;
-	bool is_raised = false;
+	bool is_changed = false;
 	int r = path ? fr_journal_read(ctx, &j) : -ENOMEM;
 
 	if (r)
@@ -79,15 +79,21 @@ static int undo_limit(const struct fr_ctx *ctx)
 	if (fr_journal_next(&j, FR_JOURNAL_LIMIT, NULL))
 		r = fr_hugepages_counter(ctx, 2048, "nr_overcommit_hugepages", &now);
 	for (const char *at = NULL; !r && (at = fr_journal_next(&j, FR_JOURNAL_LIMIT, at));)
-		if (sscanf(at, "%" SCNu64 " %" SCNu64, &before, &raised) == 2 && now == raised) {
-			is_raised = true;
-			old = before;
+		if (sscanf(at, "%" SCNu64 " %" SCNu64, &before, &after) == 2) {
+			if (before == after) { /* set back: entries before that are done with */
+				is_changed = false;
+			} else if (now == after) {
+				is_changed = true;
+				old = before;
+			}
 		}
 	fr_journal_clear(&j);
-	if (r || !is_raised)
+	if (r || !is_changed)
 		return r;
 	fd = open(path, O_WRONLY | O_CLOEXEC);
-	return fd < 0 ? -errno : fr_hugepages_set_counter(fd, old);
+	r = fd < 0 ? -errno : fr_hugepages_set_counter(fd, old);
+	/* or the same value, set by the administrator from here on, would be taken for exec's */
+	return r ? r : fr_journal_add_limit(ctx, old, old);
 }
 
 int fr_undo_limit(const struct fr_ctx *ctx)
@@ -192,7 +198,7 @@ int fr_undo_left(const struct fr_ctx *ctx, struct fr_error *e)
 	if (r && !failed)
 		failed = fr_fail(e, FR_FAULT_SYSTEM, -r,
 				 "nr_overcommit_hugepages, which an exec that was killed has "
-				 "raised: %s",
+				 "changed: %s",
 				 strerror(-r));
 	fr_journal_clear(&j);
 	if (failed)

@@ -13,7 +13,7 @@
  * are left.
  */
 size_t fr_undo_vms(const struct fr_ctx *ctx, struct fr_vm **vms, size_t nr, unsigned int seconds);
-/* nr_overcommit_hugepages, if exec has raised it and nobody else has set it since. */
+/* nr_overcommit_hugepages, if exec has changed it and nobody else has set it since; once only. */
 int fr_undo_limit(const struct fr_ctx *ctx);
 /*
  * All that is written down.  With the lock, so that nobody is at it any more.  1: there was

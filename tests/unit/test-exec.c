@@ -1175,6 +1175,10 @@ static void journal(void **state)
 	assert_int_equal(run(&e), -EBADMSG);
 	assert_int_equal(script->nr_stages, 1);
 	assert_true(exists(JOURNAL));
+	/* it is set back once: the same value is the administrator's then */
+	fake_root_text(&root, OVERCOMMIT, "9\n");
+	assert_int_equal(fr_unload(&ctx, &e), -EBADMSG);
+	assert_string_equal(fake_root_line(&root, OVERCOMMIT), "9");
 	/* a VMM that ended, another one that has its socket, and it */
 	for (int i = 0; i < 3; i++) {
 		n = (size_t)snprintf(text, sizeof(text),
