@@ -752,7 +752,7 @@ static bool undo(struct exec *x)
 	unprepare(x);
 	/* its pages are the guardian's now, which goes on trying */
 	clean &= !x->still_loaded;
-	if (x->begun)
+	if (x->begun && !x->still_loaded)
 		clean &= !fr_undo_limit(x->ctx);
 	if (clean && x->begun)
 		FR_INSIST(fr_journal_remove(x->ctx));

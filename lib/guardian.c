@@ -282,8 +282,9 @@ static int be_guardian(struct watch *w, int fd)
 	undone = !fr_owners_thaw(w->ctx);
 	if (w->frozen)
 		undone &= resume_all(w);
-	undone &= !fr_undo_limit(w->ctx);
 	insist_on_unload(w);
+	set_pages(w, false, -1);
+	undone &= !fr_undo_limit_of_killed(w->ctx);
 	if (undone)
 		FR_INSIST(fr_journal_remove(w->ctx));
 	return_from_cgroup(w);

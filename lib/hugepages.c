@@ -128,14 +128,6 @@ struct limit {
 	uint64_t old;
 };
 
-static int restore_limit(const struct limit *l)
-{
-	int r = FR_INSIST(fr_hugepages_set_counter(l->fd, l->old));
-
-	close(l->fd);
-	return r;
-}
-
 /* It is written down first: exec may be killed while it is changed. */
 static int change_limit(const struct fr_ctx *ctx, const struct limit *l, uint64_t v)
 {
@@ -146,6 +138,18 @@ static int change_limit(const struct fr_ctx *ctx, const struct limit *l, uint64_
 	r = fr_hugepages_set_counter(l->fd, v);
 	if (r)
 		FR_INSIST(fr_hugepages_set_counter(l->fd, l->old));
+	return r;
+}
+
+/*
+ * Back to what it was, once pages are allocated.  Not with @pool_only: as long as exec has pages to
+ * free, nobody may get a surplus page; who undoes exec sets it back (fr_undo_limit).
+ */
+static int end_limit(const struct limit *l, bool pool_only)
+{
+	int r = pool_only ? 0 : FR_INSIST(fr_hugepages_set_counter(l->fd, l->old));
+
+	close(l->fd);
 	return r;
 }
 
@@ -238,7 +242,8 @@ int fr_hugepages_check_pins(const struct fr_ctx *ctx, struct fr_error *e)
 			e, FR_FAULT_REFUSED, ENOTSUP,
 			"there is memory in ZONE_MOVABLE or CMA, from where huge pages move when they "
 			"are pinned, and this kernel may damage memory where it undoes "
-			"vm.hugetlb_optimize_vmemmap: start it without one of the two");
+			"vm.hugetlb_optimize_vmemmap: boot without hugetlb_free_vmemmap=on, or without "
+			"movable memory and CMA");
 	return 0;
 }
 
@@ -515,7 +520,7 @@ static int collect(const struct fr_ctx *ctx, struct fr_hugepages *h, const struc
 			step = budget - h->total;
 		r = step ? grow(ctx, h, step, within, e) : 1;
 	}
-	if (restore_limit(&limit))
+	if (end_limit(&limit, pool_only))
 		fr_log(ctx, FR_LOG_WARN, HSTATE "nr_overcommit_hugepages could not be set back");
 	if (r == 1)
 		return fr_fail(

@@ -6,7 +6,8 @@
  * The pages are surplus pages: vm.nr_overcommit_hugepages is raised only while they are
  * allocated, so that nr_hugepages never changes, and the pages go back to the
  * page allocator by themselves when they are freed or the process is killed.  Where
- * that may break them, free pages of the pool are used alone, and go back there.
+ * that may break them, free pages of the pool are used alone, and go back there; then
+ * the limit is 0 until fr_undo_limit(), which is to come after fr_hugepages_put().
  */
 #ifndef FR_HUGEPAGES_H
 #define FR_HUGEPAGES_H

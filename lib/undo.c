@@ -20,7 +20,8 @@
 #include "undo.h"
 #include "util.h"
 
-#define SECONDS 10 /* how long a VM that exec has left is tried */
+#define SECONDS	    10	 /* how long a VM that exec has left is tried */
+#define UNPINNED_MS 1000 /* after its end a process has no page pinned any more */
 
 struct resume {
 	const struct fr_ctx *ctx;
@@ -99,6 +100,16 @@ static int undo_limit(const struct fr_ctx *ctx)
 int fr_undo_limit(const struct fr_ctx *ctx)
 {
 	return FR_INSIST(undo_limit(ctx));
+}
+
+/* io_uring drops the pins of a process that was killed from a work queue, which says nothing. */
+int fr_undo_limit_of_killed(const struct fr_ctx *ctx)
+{
+	bool breaks;
+
+	if (fr_hugepages_may_break(ctx, &breaks, NULL) || breaks)
+		poll(NULL, 0, UNPINNED_MS);
+	return fr_undo_limit(ctx);
 }
 
 /* Those that the journal names: @ret_vms are for fr_vm_close(). */
@@ -194,7 +205,7 @@ int fr_undo_left(const struct fr_ctx *ctx, struct fr_error *e)
 				 strerror(-r));
 	r = resume_left(ctx, &j, failed ? NULL : e);
 	failed = failed ? failed : r;
-	r = fr_undo_limit(ctx);
+	r = fr_undo_limit_of_killed(ctx);
 	if (r && !failed)
 		failed = fr_fail(e, FR_FAULT_SYSTEM, -r,
 				 "nr_overcommit_hugepages, which an exec that was killed has "

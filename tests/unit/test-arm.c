@@ -25,6 +25,7 @@
 #include "kernel.h"
 #include "make-image.h"
 #include "ramap.h"
+#include "undo.h"
 
 #define CLEAN_START  (1ull << 30)
 #define CLEAN_END    (3ull << 30)
@@ -42,6 +43,7 @@ struct script {
 
 	const struct fake_root *root;
 	char limit[16]; /* of surplus pages, while pages are taken */
+	bool pool_only; /* it stays 0 until all pages are given back */
 	uint64_t nr_given;
 	struct {
 		uint64_t frame;
@@ -144,6 +146,8 @@ static void fake_unpin(void *data, void *pin)
 {
 	struct script *s = data;
 
+	if (s->pool_only)
+		assert_string_equal(fake_root_line(s->root, OVERCOMMIT), "0");
 	s->pins--;
 	free(pin);
 }
@@ -262,6 +266,8 @@ static void check_given_back(struct fixture *f)
 	assert_int_equal(f->script.pins, 0);
 	assert_false(f->script.loaded);
 	assert_int_equal(f->script.loads, f->script.unloads);
+	if (f->script.pool_only)
+		assert_int_equal(fr_undo_limit(&f->ctx), 0);
 	assert_string_equal(fake_root_line(&f->root, OVERCOMMIT), "7");
 	assert_int_equal(count_fds(), f->fds);
 }
@@ -474,6 +480,7 @@ static void test_optimised(void **state)
 	struct fixture *f = *state;
 	struct fr_armed *a;
 
+	f->script.pool_only = true;
 	fake_root_text(&f->root, "/proc/sys/vm/hugetlb_optimize_vmemmap", "1\n");
 	fake_root_text(&f->root, POOL "resv_hugepages", "3\n");
 	must_fail(f, ENOSPC, FR_FAULT_REFUSED, "of the pool are free");

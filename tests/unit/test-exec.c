@@ -48,8 +48,11 @@ struct script {
 	int pin_error_at, nr_pins, frames_error, load_error, reboot_error;
 	int pins, loads, unloads, reboots, busy;
 	uint64_t nr_given;
-	pid_t stuck; /* the process that cannot unload */
+	pid_t stuck;	    /* the process that cannot unload */
+	int guardian_stuck; /* how often the guardian cannot, either */
 	bool loaded, pinned_at_reboot, held_at_unload;
+	bool pool_only;	  /* the limit of surplus pages is to be 0 until all pages are free */
+	bool freed_early; /* it was not */
 	ino_t memfd_ino;
 	const uint8_t *page[512];
 	size_t nr_pages;
@@ -172,9 +175,17 @@ static int fake_pin(void *data, const struct iovec *iov, unsigned int nr, void *
 	return 0;
 }
 
+static void note_freed(struct script *s)
+{
+	s->freed_early |= s->pool_only && strcmp(fake_root_line(&root, OVERCOMMIT), "0") != 0;
+}
+
 static void fake_unpin(void *data, void *pin)
 {
-	((struct script *)data)->pins--;
+	struct script *s = data;
+
+	s->pins--;
+	note_freed(s);
 	free(pin);
 }
 
@@ -189,8 +200,9 @@ static int fake_kexec_load(void *data, uint64_t entry, unsigned long nr,
 	if (!nr) {
 		if (s->busy-- > 0)
 			return -EBUSY;
-		if (s->stuck == getpid())
+		if (s->stuck == getpid() || (s->stuck && s->guardian_stuck-- > 0))
 			return -EPERM;
+		note_freed(s);
 		s->unloads++;
 		s->held_at_unload = holds_memfd(s);
 		s->loaded = false;
@@ -559,6 +571,23 @@ static void poison_since_load(void **state)
 	assert_int_equal(script->poison_pfn, pfn);
 }
 
+static void set_pool(const char *name, const char *text)
+{
+	char file[96];
+
+	snprintf(file, sizeof(file), "/sys/kernel/mm/hugepages/hugepages-2048kB/%s", name);
+	fake_root_text(&root, file, text);
+}
+
+/* A kernel on which exec uses free pages of the pool, and allows no other ones meanwhile */
+static void use_the_pool_only(void)
+{
+	fake_root_text(&root, "/proc/sys/vm/hugetlb_optimize_vmemmap", "1\n");
+	set_pool("free_hugepages", "100\n");
+	set_pool("resv_hugepages", "0\n");
+	script->pool_only = true;
+}
+
 /* What a pin would move, and the kernel would damage: nothing is pinned. */
 static void optimised_vmemmap(void **state)
 {
@@ -568,9 +597,7 @@ static void optimised_vmemmap(void **state)
 	struct fr_error e;
 
 	(void)state;
-	fake_root_text(&root, "/proc/sys/vm/hugetlb_optimize_vmemmap", "1\n");
-	fake_root_text(&root, "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "100\n");
-	fake_root_text(&root, "/sys/kernel/mm/hugepages/hugepages-2048kB/resv_hugepages", "0\n");
+	use_the_pool_only();
 	for (int i = 0; i < 3; i++) {
 		snprintf(text, sizeof(text), memory, i == 1 ? 65536 : 0);
 		fake_root_text(&root, "/proc/meminfo", text);
@@ -587,6 +614,21 @@ static void optimised_vmemmap(void **state)
 		assert_int_equal(e.fault, FR_FAULT_REFUSED);
 		assert_int_equal(script->nr_pins, 0);
 	}
+	assert_false(script->freed_early);
+}
+
+/* A second preparation finds a limit that is 0 already. */
+static void optimised_and_prepared_twice(void **state)
+{
+	struct fr_error e;
+
+	(void)state;
+	use_the_pool_only();
+	script->change_at = "guardian";
+	assert_int_equal(run(&e), -EINVAL);
+	assert_int_equal(script->loads, 2);
+	assert_int_equal(script->reboots, 1);
+	assert_false(script->freed_early);
 }
 
 static void failing_calls(void **state)
@@ -725,8 +767,10 @@ static void cannot_unload(void **state)
 	struct fr_error e;
 
 	(void)state;
+	use_the_pool_only();
 	script->stuck = getpid();
 	for (int again = 0; again < 2; again++) {
+		script->guardian_stuck = again;
 		script->change_at = again ? "guardian" : NULL;
 		script->loads = script->unloads = script->nr_stages = script->reboots = 0;
 		script->nr_pages = 0;
@@ -736,6 +780,8 @@ static void cannot_unload(void **state)
 		assert_int_equal(script->loads, 1);
 		assert_int_equal(script->unloads, 1);
 		assert_true(script->held_at_unload);
+		assert_false(script->freed_early);
+		assert_string_equal(fake_root_line(&root, OVERCOMMIT), "7");
 		while (waitpid(-1, NULL, WNOHANG) > 0)
 			;
 	}
@@ -765,16 +811,20 @@ static void the_guardian_says_what_is_printable(void **state)
 	free(said);
 }
 
-/* While exec may have more surplus pages than the administrator allows. */
-static void killed_with_a_raised_limit(void **state)
+/* While exec may have more surplus pages than the administrator allows, or nobody any. */
+static void killed_with_a_changed_limit(void **state)
 {
 	struct fr_exec_options o = {.no_sync = true};
 
 	(void)state;
 	script->kill_at_huge = true;
-	exec_in_child(&o);
-	assert_int_equal(script->loads, 0);
-	assert_string_equal(fake_root_line(&root, OVERCOMMIT), "7");
+	for (int i = 0; i < 2; i++) {
+		exec_in_child(&o);
+		assert_int_equal(script->loads, 0);
+		assert_string_equal(fake_root_line(&root, OVERCOMMIT), "7");
+		use_the_pool_only();
+		script->nr_stages = 0;
+	}
 }
 
 /* What a QEMU says that saves its state. */
@@ -1105,14 +1155,21 @@ static void both_killed(void **state)
 		stage();
 		stage_vm("shm", q.socket);
 	}
-	/* while the limit is raised under which pages are allocated */
+	/* while the limit is changed under which pages are allocated: raised, or 0 */
 	script->kill_at_huge = script->both = true;
-	exec_in_child(&(struct fr_exec_options){.no_sync = true});
-	assert_string_not_equal(fake_root_line(&root, OVERCOMMIT), "7");
-	assert_true(left_behind());
-	script->loads = script->unloads = 0;
-	assert_int_equal(fr_unload(&ctx, &e), 0);
-	nothing_is_left(true);
+	for (int i = 0; i < 2; i++) {
+		script->nr_stages = 0;
+		exec_in_child(&(struct fr_exec_options){.no_sync = true});
+		assert_string_not_equal(fake_root_line(&root, OVERCOMMIT), "7");
+		assert_int_equal(!strcmp(fake_root_line(&root, OVERCOMMIT), "0"), i);
+		assert_true(left_behind());
+		script->loads = script->unloads = 0;
+		assert_int_equal(fr_unload(&ctx, &e), 0);
+		nothing_is_left(true);
+		stage();
+		stage_vm("shm", q.socket);
+		use_the_pool_only();
+	}
 	fake_qemu_stop(&q);
 }
 
@@ -1204,6 +1261,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(memory_taken_out, make, drop),
 		cmocka_unit_test_setup_teardown(poison_since_load, make, drop),
 		cmocka_unit_test_setup_teardown(optimised_vmemmap, make, drop),
+		cmocka_unit_test_setup_teardown(optimised_and_prepared_twice, make, drop),
 		cmocka_unit_test_setup_teardown(failing_calls, make, drop),
 		cmocka_unit_test_setup_teardown(busy_unload, make, drop),
 		cmocka_unit_test_setup_teardown(loaded_by_another, make, drop),
@@ -1212,7 +1270,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(killed_and_stopped, make, drop),
 		cmocka_unit_test_setup_teardown(cannot_unload, make, drop),
 		cmocka_unit_test_setup_teardown(the_guardian_says_what_is_printable, make, drop),
-		cmocka_unit_test_setup_teardown(killed_with_a_raised_limit, make, drop),
+		cmocka_unit_test_setup_teardown(killed_with_a_changed_limit, make, drop),
 		cmocka_unit_test_setup_teardown(hostile_stage, make, drop),
 		cmocka_unit_test_setup_teardown(vm_is_gone, make, drop),
 		cmocka_unit_test_setup_teardown(vm_has_other_ram, make, drop),

@@ -4,15 +4,19 @@
 pages=/sys/kernel/mm/hugepages/hugepages-2048kB
 pool=/proc/sys/vm/nr_hugepages
 
-# must_count TOTAL FREE: pages of the pool; none is surplus, nor may be
+# The administrator allows that many surplus pages, and there are none.
+overcommit=5
+
+# must_count TOTAL FREE: pages of the pool; none is surplus, and the limit is as it was
 must_count() {
 	must_equal "pages (total, free, surplus, limit of surplus)" "$(cd $pages &&
-		cat nr_hugepages free_hugepages surplus_hugepages nr_overcommit_hugepages | tr '\n' ' ')" "$1 $2 0 0 "
+		cat nr_hugepages free_hugepages surplus_hugepages nr_overcommit_hugepages | tr '\n' ' ')" "$1 $2 0 $overcommit "
 }
 # must_give_back STAGE SIGNAL TOTAL FREE WARNINGS: exec gives up where it has all that it takes from the
 # pool, or its guardian does, and all of it is back; it has warned so often that the kernel would be copied.
 must_give_back() {
 	exec_held_at "$1" 2>/run/why
+	must_equal "limit of surplus pages at $1" "$(cat $pages/nr_overcommit_hugepages)" 0
 	kill "-$2" "$exec"
 	kill -CONT "$exec"
 	wait "$exec"
@@ -25,6 +29,7 @@ must_give_back() {
 case $FR_STAGE in
 1)
 	must_equal "HVO" "$(cat /proc/sys/vm/hugetlb_optimize_vmemmap)" 1
+	echo $overcommit >$pages/nr_overcommit_hugepages
 	memory_mounts 32
 	must pattern fill /mnt/huge/data "$FR_NONCE" $((64 << 20))
 	must load_next 2 --digest --preserve /mnt/huge/data,name=huge
