@@ -279,6 +279,21 @@ static int too_few(bool pool_only, size_t need, size_t budget, struct fr_error *
 		       budget);
 }
 
+int fr_hugepages_check_pool(const struct fr_ctx *ctx, uint64_t bytes, struct fr_error *e)
+{
+	size_t budget = 0;
+	bool pool_only;
+	int r = fr_hugepages_may_break(ctx, &pool_only, e);
+
+	if (r || !pool_only)
+		return r;
+	r = page_budget(ctx, true, &budget, e);
+	if (r)
+		return r;
+	return pages_of(bytes) > budget ? too_few(true, pages_of(bytes), budget, e) :
+					  check_no_surplus(ctx, e);
+}
+
 /* ------------------------------------------------------------- collecting */
 
 static int compare_pages(const void *a, const void *b)

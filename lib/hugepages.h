@@ -51,6 +51,12 @@ int fr_hugepages_may_break(const struct fr_ctx *ctx, bool *ret_breaks, struct fr
  */
 int fr_hugepages_check_pins(const struct fr_ctx *ctx, struct fr_error *e);
 
+/*
+ * FR_FAULT_REFUSED if the pool is now such that fr_hugepages_get() would refuse a piece of @bytes for
+ * that reason.
+ */
+int fr_hugepages_check_pool(const struct fr_ctx *ctx, uint64_t bytes, struct fr_error *e);
+
 /* Counter @name of the pool of huge pages of @page_kib; -errno. */
 int fr_hugepages_counter(const struct fr_ctx *ctx, unsigned int page_kib, const char *name,
 			 uint64_t *ret_v);

@@ -21,6 +21,7 @@
 #include "evacuate.h"
 #include "fastrestart.h"
 #include "host.h"
+#include "hugepages.h"
 #include "image.h"
 #include "initrd.h"
 #include "offline.h"
@@ -734,6 +735,29 @@ static int warn(struct fr_plan *p, char *text, struct fr_error *e)
 	return 0;
 }
 
+/* Room for the descriptor with what exec adds to it: each VM's spec and device state. */
+static uint64_t late_bytes(const struct fr_descriptor *d, size_t nr_vms)
+{
+	return fr_descriptor_bytes(d) + nr_vms * VM_STATE_BYTES;
+}
+
+/* What exec would refuse, which can still change. */
+static int warn_of_pool(struct load *l, struct fr_error *e)
+{
+	struct fr_descriptor d = surveyed(l);
+	struct fr_error why;
+	int r = fr_hugepages_check_pool(l->ctx, late_bytes(&d, l->nr_vms), &why);
+	char *text;
+
+	if (!r)
+		return 0;
+	if (why.fault != FR_FAULT_REFUSED)
+		return fr_fail(e, why.fault, why.err, "%s", why.text);
+	if (asprintf(&text, "exec would refuse: %s", why.text) < 0)
+		text = NULL;
+	return warn(l->plan, text, e);
+}
+
 /* Drivers of this host that the next kernel would not have. */
 static int warn_of_modules(struct load *l, struct fr_error *e)
 {
@@ -779,12 +803,6 @@ static int warn_of_owners(struct load *l, struct fr_error *e)
 	}
 	fr_owners_clear(&owners);
 	return r;
-}
-
-/* Room for the descriptor with what exec adds to it: each VM's spec and device state. */
-static uint64_t late_bytes(const struct fr_descriptor *d, size_t nr_vms)
-{
-	return fr_descriptor_bytes(d) + nr_vms * VM_STATE_BYTES;
 }
 
 /* The plan of what was surveyed last; with @may_lack also one that does not fit. */
@@ -905,6 +923,8 @@ static int make_plan(struct load *l, struct fr_error *e)
 	r = warn_of_modules(l, e);
 	if (!r)
 		r = warn_of_owners(l, e);
+	if (!r)
+		r = warn_of_pool(l, e);
 	if (!r && !l->nr_regions)
 		r = warn(l->plan, strdup("nothing is kept: --preserve and --vm name what to keep"),
 			 e);
@@ -972,6 +992,8 @@ static int run(struct load *l, struct fr_error *e)
 	};
 	int r = check_kexec_allowed(l, e);
 
+	if (!r)
+		r = fr_hugepages_check_pins(l->ctx, e);
 	if (!r && !l->dry_run)
 		r = check_not_staged(l, e);
 	for (size_t i = 0; !r && i < FR_ARRAY_SIZE(steps); i++)

@@ -161,6 +161,8 @@ static int load(bool force, const char *descriptor, size_t *ret_regions, struct 
 	if (r)
 		return r;
 	*ret_regions = plan->nr_regions;
+	for (size_t i = 0; i < plan->nr_warnings; i++)
+		log_warning(NULL, FR_LOG_WARN, plan->warnings[i].text);
 	fr_plan_free(plan);
 	return 0;
 }
@@ -271,6 +273,41 @@ static void another_machines_descriptor_is_refused(void **state)
 	}
 }
 
+static void set_pool(const char *name, const char *text)
+{
+	char file[96];
+
+	snprintf(file, sizeof(file), "/sys/kernel/mm/hugepages/hugepages-2048kB/%s", name);
+	fake_root_text(&root, file, text);
+}
+
+/* A kernel that may damage huge pages: what exec will refuse is known before anything is stopped for it. */
+static void what_exec_refuses_is_foreseen(void **state)
+{
+	struct fr_error e = {0};
+	size_t nr;
+
+	(void)state;
+	fake_root_text(&root, "/proc/sys/vm/hugetlb_optimize_vmemmap", "1\n");
+	fake_root_text(&root, "/proc/buddyinfo", "Node 0, zone  Movable  3 4\n");
+	assert_int_equal(load(false, NULL, &nr, &e), -ENOTSUP);
+	assert_int_equal(e.fault, FR_FAULT_REFUSED);
+	fake_root_text(&root, "/proc/buddyinfo", "Node 0, zone   Normal  1 2\n");
+	set_pool("free_hugepages", "3\n");
+	set_pool("resv_hugepages", "3\n");
+	set_pool("surplus_hugepages", "0\n");
+	loads(false, NULL, 0);
+	assert_non_null(strstr(warnings, "exec would refuse: 1 huge pages"));
+	set_pool("free_hugepages", "4\n");
+	set_pool("surplus_hugepages", "2\n");
+	loads(false, NULL, 0);
+	assert_non_null(strstr(warnings, "exec would refuse: 2 huge pages of 2 MiB are surplus"));
+	set_pool("surplus_hugepages", "0\n");
+	warnings[0] = '\0';
+	loads(false, NULL, 0);
+	assert_null(strstr(warnings, "exec would refuse"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,6 +318,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_vm_that_was_given_up_is, make_hopped, drop),
 		cmocka_unit_test_setup_teardown(what_has_become_ram_is_named, make, drop),
 		cmocka_unit_test_setup_teardown(another_machines_descriptor_is_refused, make, drop),
+		cmocka_unit_test_setup_teardown(what_exec_refuses_is_foreseen, make, drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
