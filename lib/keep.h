@@ -3,10 +3,27 @@
 #ifndef FR_KEEP_H
 #define FR_KEEP_H
 
+#include <sys/stat.h>
+
 #include "collect.h"
 
 /* Where restore puts files that had no name; there, a file's name says nothing. */
 #define FR_UNNAMED_DIR "/run/kexec-fastrestart/unnamed"
+
+/*
+ * Modes of a file that waits for its memory or is to be verified, later with the bits of its own
+ * to execute it, and of one that was found wrong.
+ */
+#define FR_MODE_EXECUTABLE (S_IXUSR | S_IXGRP | S_IXOTH)
+#define FR_MODE_RESTORING  S_ISVTX
+#define FR_MODE_MISTRUSTED (S_ISVTX | S_IRUSR)
+
+/* Does restore still have to finish it? */
+static inline bool fr_mode_is_unfinished(mode_t mode)
+{
+	return S_ISREG(mode) && ((mode & 07777 & ~FR_MODE_EXECUTABLE) == FR_MODE_RESTORING ||
+				 (mode & 07777) == FR_MODE_MISTRUSTED);
+}
 
 struct fr_keep {
 	struct fr_region region;

@@ -8,9 +8,9 @@
  * file, empty or not, which the next one takes over; the lock on it tells a dead one from a
  * running one.
  *
- * Its own mode is what a file gets last, when it was found to be as it was.  Until then no
- * guest starts on it, and nobody but root can write to it; the next restore needs no other
- * record, so that none can be lost.
+ * Its own mode is what a file gets last, when it was found to be as it was, and its owner just
+ * before.  Until then it is root's and without permissions: no guest starts on it, and nobody
+ * else can open it.  The next restore needs no other record, so that none can be lost.
  */
 #include "config.h"
 
@@ -39,11 +39,6 @@
 #include "vm.h"
 
 #define VM_TIMEOUT_MS 30000
-#define EXECUTABLE    (S_IXUSR | S_IXGRP | S_IXOTH)
-
-/* Modes of a file that waits for its memory or is to be verified, and of one that was found wrong. */
-#define RESTORING  S_ISVTX
-#define MISTRUSTED (S_ISVTX | S_IRUSR)
 
 struct item { /* a region that was asked for */
 	const struct fr_region *region;
@@ -174,7 +169,8 @@ static int ioctl_failed(const struct fr_region *g, const char *path, int err, st
 		{ENOTEMPTY, FR_FAULT_REFUSED, "the file is not empty"},
 		{ENOSPC, FR_FAULT_SYSTEM,
 		 "the file system's limit is reached: raise size= of the mount"},
-		{ENOMEM, FR_FAULT_SYSTEM, "not enough memory for it: free some, or raise the memory cgroup's limit"},
+		{ENOMEM, FR_FAULT_SYSTEM,
+		 "not enough memory for it: free some, or raise the memory cgroup's limit"},
 		{EINTR, FR_FAULT_INTERRUPTED, "interrupted by a signal"},
 	};
 
@@ -344,13 +340,17 @@ static int is_named(int fd, const char *path, struct stat *ret_st)
 
 static bool is_mistrusted(const struct stat *st)
 {
-	return (st->st_mode & 07777) == MISTRUSTED;
+	return (st->st_mode & 07777) == FR_MODE_MISTRUSTED;
 }
 
+/*
+ * Root made it without permissions: nobody else has it open.  One that is not empty is another
+ * restore's, which has it locked; or the kernel refuses it.
+ */
 static bool is_leftover(const struct stat *st)
 {
-	return S_ISREG(st->st_mode) && st->st_nlink == 1 &&
-	       ((st->st_mode & 07777 & ~EXECUTABLE) == RESTORING || is_mistrusted(st));
+	return fr_mode_is_unfinished(st->st_mode) && !is_mistrusted(st) &&
+	       st->st_uid == geteuid() && st->st_nlink == 1;
 }
 
 static int exists(const struct fr_region *g, const char *path, struct fr_error *e)
@@ -362,50 +362,79 @@ static int exists(const struct fr_region *g, const char *path, struct fr_error *
 		g->name, path);
 }
 
-/* A new file at @path, or one that was left by a restore that was killed. */
-static int open_claim(const struct fr_region *g, const char *path, bool *ret_new,
+static int is_busy(const struct fr_region *g, struct fr_error *e)
+{
+	return fr_fail(e, FR_FAULT_REFUSED, EBUSY, "region %s: another restore of it is running",
+		       g->name);
+}
+
+/* Is what is locked at @path, with the mode of a file that has its memory, that file? */
+static int check_given(const struct fr_region *g, const char *path, const struct stat *st,
+		       struct fr_error *e)
+{
+	const char *wrong = NULL;
+
+	if (!fr_mode_is_unfinished(st->st_mode)) /* not any more */
+		return is_busy(g, e);
+	if ((uint64_t)st->st_size != g->size_bytes)
+		wrong = "its size was changed";
+	else if (st->st_nlink != 1)
+		wrong = "it has hard links";
+	else if (st->st_uid != geteuid() && st->st_uid != g->uid)
+		wrong = "it is another user's";
+	return wrong ? fr_fail(e, FR_FAULT_REFUSED, EEXIST,
+			       "region %s: %s is not finished, and %s: undo that, or move it away, "
+			       "then restore again",
+			       g->name, path, wrong) :
+		       0;
+}
+
+/* A new file at @path, or one that was left by a restore that was killed; only that if @given. */
+static int open_claim(const struct fr_region *g, const char *path, bool given, bool *ret_new,
 		      struct fr_error *e)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, RESTORING);
+	int flags = O_RDWR | O_NOFOLLOW | O_CLOEXEC;
+	int fd = given ? -1 : open(path, flags | O_CREAT | O_EXCL, FR_MODE_RESTORING);
 	struct stat st;
 
 	*ret_new = fd >= 0;
-	if (fd < 0 && errno == EEXIST) {
-		if (lstat(path, &st) ? errno == ENOENT : !is_leftover(&st))
+	if (fd < 0 && (given || errno == EEXIST)) {
+		if (!given && (lstat(path, &st) ? errno == ENOENT : !is_leftover(&st)))
 			return exists(g, path, e);
-		fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+		fd = open(path, flags | O_NONBLOCK);
 	}
-	return fd < 0 ? fr_fail(e, FR_FAULT_SYSTEM, errno, "region %s: cannot create %s: %s",
-				g->name, path, strerror(errno)) :
+	return fd < 0 ? fr_fail(e, FR_FAULT_SYSTEM, errno, "region %s: cannot %s %s: %s", g->name,
+				given ? "open" : "create", path, strerror(errno)) :
 			fd;
 }
 
-static int lock_claim(const struct fr_region *g, const char *path, int fd, struct stat *ret_st,
-		      struct fr_error *e)
+static int lock_claim(const struct fr_region *g, const char *path, int fd, bool given,
+		      struct stat *ret_st, struct fr_error *e)
 {
 	int r = fr_try_lock(fd, LOCK_EX);
 
 	if (r == -EWOULDBLOCK)
-		return fr_fail(e, FR_FAULT_REFUSED, EBUSY,
-			       "region %s: another restore of it is running", g->name);
+		return is_busy(g, e);
 	if (!r)
 		r = is_named(fd, path, ret_st);
 	if (r < 0)
 		return fr_fail(e, FR_FAULT_SYSTEM, -r, "region %s: %s: %s", g->name, path,
 			       strerror(-r));
+	if (given)
+		return r ? check_given(g, path, ret_st, e) : is_busy(g, e);
 	return r && is_leftover(ret_st) ? 0 : exists(g, path, e);
 }
 
 /* A file of ours at @path, locked. */
-static int claim(const struct fr_region *g, const char *path, struct stat *ret_st,
+static int claim(const struct fr_region *g, const char *path, bool given, struct stat *ret_st,
 		 struct fr_error *e)
 {
 	bool new;
-	int fd = open_claim(g, path, &new, e), r;
+	int fd = open_claim(g, path, given, &new, e), r;
 
 	if (fd < 0)
 		return fd;
-	r = lock_claim(g, path, fd, ret_st, e);
+	r = lock_claim(g, path, fd, given, ret_st, e);
 	if (!r)
 		return fd;
 	/* one that somebody else has locked or named is theirs */
@@ -423,7 +452,7 @@ static int verify(const struct restore *s, const struct fr_region *g, const char
 	uint8_t digest[FR_DIGEST_BYTES];
 	int r;
 
-	if (g->digest_alg == FR_DIGEST_NONE || !s->o->verify)
+	if (g->digest_alg == FR_DIGEST_NONE)
 		return 0;
 	r = fr_digest_file(s->ctx, fd, g->size_bytes, digest, e);
 	if (r)
@@ -441,12 +470,8 @@ static int verify(const struct restore *s, const struct fr_region *g, const char
 static int give(const struct restore *s, const struct fr_region *g, const char *path, int fd,
 		struct fr_error *e)
 {
-	int r;
+	int r = call(s->ctx, s->dev_fd, FR_IOC_RESTORE, g->name, fd);
 
-	if (fchown(fd, g->uid, g->gid))
-		return fr_fail(e, FR_FAULT_SYSTEM, errno, "%s: cannot give it to %u:%u: %s", path,
-			       g->uid, g->gid, strerror(errno));
-	r = call(s->ctx, s->dev_fd, FR_IOC_RESTORE, g->name, fd);
 	return r ? ioctl_failed(g, path, -r, e) : 0;
 }
 
@@ -484,19 +509,30 @@ static int set_mode(const struct fr_region *g, const char *path, int fd, mode_t 
 		       0;
 }
 
+static int set_owner(const struct fr_region *g, const char *path, int fd, struct fr_error *e)
+{
+	return fchown(fd, g->uid, g->gid) ?
+		       fr_fail(e, FR_FAULT_SYSTEM, errno,
+			       "region %s: its memory is in %s, but that cannot be given to %u:%u: "
+			       "%s",
+			       g->name, path, g->uid, g->gid, strerror(errno)) :
+		       0;
+}
+
 /*
- * Make the file what it was.  One that was found wrong is finished all the same when it is asked
- * for by name after that was said (@accepted).
+ * Make the file what it was.  One that was found wrong (@mistrusted) is finished all the same when
+ * it is asked for by name after that was said, and not because nothing was to be verified.
  */
 static int finish(const struct restore *s, const struct fr_region *g, const char *path, int fd,
-		  bool accepted, struct fr_error *e)
+		  bool mistrusted, bool named, struct fr_error *e)
 {
+	bool accepted = mistrusted && named;
 	mode_t mode = g->mode & 07777;
-	int r = accepted ? 0 : verify(s, g, path, fd, e);
+	int r = !accepted && (mistrusted || s->o->verify) ? verify(s, g, path, fd, e) : 0;
 
 	/* a seal may keep these bits from being changed */
 	if (!r)
-		r = set_mode(g, path, fd, RESTORING | (mode & EXECUTABLE), e);
+		r = set_mode(g, path, fd, FR_MODE_RESTORING | (mode & FR_MODE_EXECUTABLE), e);
 	if (!r) {
 		r = seal(g, path, fd, e);
 		if (accepted) {
@@ -506,9 +542,11 @@ static int finish(const struct restore *s, const struct fr_region *g, const char
 		}
 	}
 	if (!r)
+		r = set_owner(g, path, fd, e);
+	if (!r)
 		return set_mode(g, path, fd, mode, e);
 	if (e->fault == FR_FAULT_MISMATCH)
-		fchmod(fd, MISTRUSTED); /* if that fails, it will be verified again */
+		fchmod(fd, FR_MODE_MISTRUSTED); /* if that fails, it will be verified again */
 	return r;
 }
 
@@ -531,7 +569,7 @@ static int restore_file(struct restore *s, struct item *item, struct fr_error *e
 		r = make_parent(g, path, e);
 	if (r)
 		return r;
-	fd = claim(g, path, &st, e);
+	fd = claim(g, path, was_given, &st, e);
 	if (fd < 0)
 		return fd;
 	if (!was_given)
@@ -539,7 +577,7 @@ static int restore_file(struct restore *s, struct item *item, struct fr_error *e
 	if (r && is_named(fd, path, &now) > 0 && !now.st_blocks)
 		unlink(path);
 	if (!r)
-		r = finish(s, g, path, fd, was_given && item->named && is_mistrusted(&st), e);
+		r = finish(s, g, path, fd, is_mistrusted(&st), item->named, e);
 	close(fd);
 	return r;
 }
@@ -563,7 +601,7 @@ static int is_unfinished(const struct restore *s, const struct fr_region *g, str
 			       0 : /* somebody has moved or removed it */
 			       fr_fail(e, FR_FAULT_SYSTEM, errno, "region %s: %s: %s", g->name,
 				       path, strerror(errno));
-	return is_leftover(&st) && (uint64_t)st.st_size == g->size_bytes && st.st_size;
+	return fr_mode_is_unfinished(st.st_mode); /* whatever else was done to it */
 }
 
 /*

@@ -46,6 +46,7 @@ struct script {
 	_Atomic int restores, releases, stamps; /* regions are restored by threads */
 	_Atomic int warnings;
 	mode_t mode_then;
+	uid_t uid_then;
 	bool seals; /* it lets files be sealed */
 };
 
@@ -86,6 +87,7 @@ static int fake_ioctl(void *data, int dev_fd, unsigned long request, struct fr_i
 		assert_int_equal(fstat(arg->fd, &st), 0);
 		assert_int_equal(st.st_size, 0);
 		s->mode_then = st.st_mode & 07777;
+		s->uid_then = st.st_uid;
 		assert_int_equal(ftruncate(arg->fd, SIZE), 0);
 		if (s->seals)
 			fake_mount_make_sealable(arg->fd);
@@ -226,6 +228,7 @@ static void gives_back_a_file(void **state)
 	assert_int_equal(st.st_size, SIZE);
 	assert_int_equal(st.st_uid, geteuid() ? getuid() : 65534);
 	assert_int_equal(script.mode_then, S_ISVTX);
+	assert_int_equal(script.uid_then, geteuid());
 	assert_true(script.stamps > 0);
 	assert_int_equal(restore("shm", &e), -ESTALE);
 	assert_int_equal(restore("raw", &e), 0);
@@ -325,6 +328,59 @@ static void killed_ones_are_taken_over(void **state)
 		assert_int_equal(mode_of(path), 0640);
 		assert_int_equal(unlink(path), 0);
 	}
+}
+
+/* Another one has got the memory since this one looked, and is about to finish its file. */
+static void running_ones_are_left_alone(void **state)
+{
+	struct fr_error e;
+	int fd;
+
+	(void)state;
+	if (geteuid())
+		skip();
+	put_leftover(SIZE, UNFINISHED | S_IXUSR);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	assert_int_equal(restore("shm", &e), -EBUSY);
+	set_state("shm", "restored\n");
+	assert_int_equal(restore("shm", &e), -EBUSY);
+	assert_int_equal(script.restores, 0);
+	assert_int_equal(mode_of(path), UNFINISHED | S_IXUSR);
+	close(fd);
+	assert_int_equal(restore("shm", &e), 0);
+}
+
+/* Whoever made a file has it open, and goes on reading and writing it whatever its mode is. */
+static void other_users_files(void **state)
+{
+	static const struct {
+		mode_t mode;
+		uid_t uid;
+	} kept[] = {{UNFINISHED, 65533}, {UNFINISHED, 65534}, {NOT_AS_IT_WAS, 65533}};
+	struct fr_error e;
+
+	(void)state;
+	if (geteuid())
+		skip(); /* only root gives files away */
+	for (size_t i = 0; i < FR_ARRAY_SIZE(kept); i++) {
+		put_leftover(0, kept[i].mode);
+		assert_int_equal(chown(path, kept[i].uid, 0), 0);
+		assert_int_equal(restore("shm", &e), -EEXIST);
+		assert_int_equal(script.restores, 0);
+		assert_int_equal(unlink(path), 0);
+	}
+	set_state("shm", "restored\n");
+	put_leftover(SIZE, UNFINISHED);
+	assert_int_equal(chown(path, 65533, 0), 0);
+	assert_int_equal(restore("shm", &e), -EEXIST);
+	assert_non_null(strstr(e.text, "another user's"));
+	assert_int_equal(mode_of(path), UNFINISHED);
+	/* killed when it had its owner and not yet its mode */
+	assert_int_equal(chown(path, 65534, getgid()), 0);
+	assert_int_equal(restore("shm", &e), 0);
+	assert_int_equal(mode_of(path), 0640);
 }
 
 static void wrong_file_system(void **state)
@@ -480,6 +536,13 @@ static void two_mount_once(void **state)
 	assert_int_equal(mode_of(unnamed("/other")), 0750);
 }
 
+static int restore_all_but_verify(struct fr_error *e)
+{
+	struct fr_restore_options o = {.all = true};
+
+	return fr_restore(&ctx, &o, e);
+}
+
 static int restore_all(struct fr_error *e)
 {
 	struct fr_restore_options o = {.all = true, .verify = true};
@@ -507,11 +570,41 @@ static void mismatch(void **state)
 	set_state("huge", "released\n");
 	for (int i = 0; i < 3; i++)
 		assert_refused(restore_all(&e), &e);
+	assert_refused(restore_all_but_verify(&e), &e);
 	assert_int_equal(script.restores, 2); /* the raw one, too */
 	assert_int_equal(restore("web", &e), 0);
 	assert_int_equal(mode_of(path), 0640);
 	assert_true(fake_vmm_end(&root));
 	assert_int_equal(restore_all(&e), 0);
+}
+
+/* What is not finished stays so, whatever else was done to it. */
+static void changed_leftovers(void **state)
+{
+	struct fr_error e;
+	char other[80];
+
+	(void)state;
+	if (geteuid())
+		skip();
+	make_descriptor(BAD_DIGEST | GUEST);
+	set_state("huge", "released\n");
+	snprintf(other, sizeof(other), "%s/other", dir);
+	assert_refused(restore_all(&e), &e);
+	assert_int_equal(link(path, other), 0);
+	assert_int_equal(restore_all(&e), -EEXIST);
+	assert_non_null(strstr(e.text, "hard links"));
+	assert_int_equal(restore("shm", &e), -EEXIST);
+	assert_int_equal(unlink(other), 0);
+	assert_int_equal(truncate(path, 0), 0);
+	assert_int_equal(restore_all(&e), -EEXIST);
+	assert_non_null(strstr(e.text, "its size"));
+	assert_int_equal(restore("web", &e), -EEXIST);
+	assert_false(fake_vmm_end(&root));
+	assert_int_equal(truncate(path, SIZE), 0);
+	assert_refused(restore_all(&e), &e);
+	assert_int_equal(restore("web", &e), 0);
+	assert_true(fake_vmm_end(&root));
 }
 
 /* Moved by somebody: the guest does not start on nothing. */
@@ -584,7 +677,8 @@ static void mode_of_a_mismatch(void **state)
 		skip();
 	make_descriptor(BAD_DIGEST | GUEST);
 	put_leftover(0, NOT_AS_IT_WAS);
-	assert_refused(restore("web", &e), &e);
+	assert_int_equal(restore("web", &e), -EEXIST);
+	assert_int_equal(script.restores, 0);
 }
 
 static void unknown_names(void **state)
@@ -662,6 +756,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(links_are_not_followed, make, drop),
 		cmocka_unit_test_setup_teardown(failure_leaves_nothing, make, drop),
 		cmocka_unit_test_setup_teardown(killed_ones_are_taken_over, make, drop),
+		cmocka_unit_test_setup_teardown(running_ones_are_left_alone, make, drop),
+		cmocka_unit_test_setup_teardown(other_users_files, make, drop),
 		cmocka_unit_test_setup_teardown(wrong_file_system, make, drop),
 		cmocka_unit_test_setup_teardown(others_go_on, make, drop),
 		cmocka_unit_test_setup_teardown(to_another_directory, make, drop),
@@ -670,6 +766,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(two_mount_once, make, drop),
 		cmocka_unit_test_setup_teardown(mismatch, make, drop),
 		cmocka_unit_test_setup_teardown(mismatch_by_region, make, drop),
+		cmocka_unit_test_setup_teardown(changed_leftovers, make, drop),
 		cmocka_unit_test_setup_teardown(memory_elsewhere, make, drop),
 		cmocka_unit_test_setup_teardown(mismatch_of_a_killed_one, make, drop),
 		cmocka_unit_test_setup_teardown(mode_of_a_mismatch, make, drop),

@@ -78,6 +78,11 @@ case $FR_STAGE in
 	still_kept "path exists" shmem
 	must_equal "what was there" "$(cat /mnt/tmpfs/data)" other
 	rm /mnt/tmpfs/data
+	# whose file has the mode of a leftover, and who has it open
+	must as_user 'umask 0; : >/mnt/tmpfs/data && chmod 1000 /mnt/tmpfs/data'
+	must_fail 3 kexec-fastrestart restore shmem
+	still_kept "another user's file" shmem
+	rm /mnt/tmpfs/data
 
 	# killed sooner, then later: all of a region or nothing, and the next try takes over
 	ms=2
@@ -109,6 +114,7 @@ case $FR_STAGE in
 		must_fail 9 kexec-fastrestart restore $names
 		must_equal "mode of what differs" "$(stat -c %a /mnt/huge/data)" 1400
 		must_fail 9 kexec-fastrestart restore --all
+		must_fail 9 kexec-fastrestart restore --all --no-verify
 		[ $names = huge ] || chmod 1000 /mnt/huge/data
 	done
 	must kexec-fastrestart restore huge
