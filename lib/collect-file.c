@@ -348,6 +348,12 @@ static int identify(struct fr_keep *k, const struct stat *st, struct fr_error *e
 			       "%s: not on tmpfs or hugetlbfs: only files in memory can be kept",
 			       k->label);
 	}
+	/* its own mode would be lost, and what was found wrong would be right from then on */
+	if (fr_mode_is_unfinished(st->st_mode))
+		return fr_fail(e, FR_FAULT_REFUSED, EINVAL,
+			       "%s: not finished (its mode is %04o): restore it first; if it is "
+			       "none that restore made, give it another mode",
+			       k->label, st->st_mode & 07777);
 	k->page_bytes = (size_t)1 << g->page_shift;
 	g->size_bytes = (uint64_t)st->st_size;
 	g->mode = st->st_mode & (S_IFMT | 07777);

@@ -195,6 +195,8 @@ static int check_pages(const struct fr_ctx *ctx, struct fr_keep *k, struct fr_er
 		return stale(k, "size", e);
 	if (st.st_blocks != k->blocks)
 		return stale(k, "set of pages", e);
+	if (fr_mode_is_unfinished(st.st_mode))
+		return stale(k, "mode", e);
 	k->region.mode = st.st_mode & (S_IFMT | 07777);
 	k->region.uid = st.st_uid;
 	k->region.gid = st.st_gid;

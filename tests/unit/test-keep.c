@@ -399,6 +399,26 @@ static void other_files_are_refused(void **state)
 	refused("/proc/self/oom_score_adj", EMEDIUMTYPE, "oom_score_adj");
 }
 
+/* A region that restore has not finished: neither its mode nor whether it is as it was is known. */
+static void unfinished_files_are_refused(void **state)
+{
+	static const mode_t unfinished[] = {S_ISVTX, S_ISVTX | S_IRUSR,
+					    S_ISVTX | S_IXUSR | S_IXGRP | S_IXOTH};
+	struct fr_source s = {.spec = path, .name = MUTABLE("x"), .path = path};
+	struct fr_keep *k;
+	struct fr_error e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(unfinished) / sizeof(*unfinished); i++) {
+		assert_int_equal(fchmod(fd, unfinished[i]), 0);
+		refused(path, EINVAL, "restore it first");
+	}
+	assert_int_equal(fchmod(fd, S_ISVTX | 0640), 0); /* somebody may have files of this one */
+	assert_int_equal(fr_keep_open(&ctx, &s, &k, &e), 0);
+	assert_int_equal(fchmod(fd, S_ISVTX), 0);
+	sealed_as_stale(k, "mode");
+}
+
 static int open_as_fd_of(const struct fr_ctx *c, int what, uint64_t ino, struct fr_keep **ret,
 			 struct fr_error *e)
 {
@@ -555,6 +575,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(contents_stay_here, make, drop),
 		cmocka_unit_test_setup_teardown(errors_are_explained, make, drop),
 		cmocka_unit_test_setup_teardown(memory_errors_are_refused, make, drop),
+		cmocka_unit_test_setup_teardown(unfinished_files_are_refused, make, drop),
 		cmocka_unit_test_setup_teardown(files_without_a_name, make, drop),
 		cmocka_unit_test(files_sealed_against_writing),
 		cmocka_unit_test(other_files_are_refused),

@@ -115,6 +115,7 @@ case $FR_STAGE in
 		must_equal "mode of what differs" "$(stat -c %a /mnt/huge/data)" 1400
 		must_fail 9 kexec-fastrestart restore --all
 		must_fail 9 kexec-fastrestart restore --all --no-verify
+		must_fail 3 load_next 3 --preserve /mnt/huge/data,name=huge
 		[ $names = huge ] || chmod 1000 /mnt/huge/data
 	done
 	must kexec-fastrestart restore huge
