@@ -774,7 +774,10 @@ static void drop_names(struct restore *s, const struct guest *v)
 	}
 }
 
-/* A QEMU makes a new file, of zeros, where the guest's memory is not: somebody has moved it. */
+/*
+ * A QEMU makes a new file, of zeros, where the guest's memory is not, because somebody has moved
+ * it; and it takes whatever is there.
+ */
 static int check_files(struct restore *s, const struct guest *v, struct fr_error *e)
 {
 	for (size_t i = 0; i < v->nr_regions; i++) {
@@ -784,12 +787,20 @@ static int check_files(struct restore *s, const struct guest *v, struct fr_error
 
 		if (!path)
 			return out_of_memory(e);
-		if (stat(path, &st))
+		if (lstat(path, &st))
 			return fr_fail(
 				e, FR_FAULT_VM, errno,
 				"VM %s: not started, because its memory is not where it was: "
-				"region %s: %s: %s",
+				"region %s: %s: %s: move it back, then restore again",
 				v->name, g->name, path, strerror(errno));
+		if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != g->size_bytes ||
+		    st.st_uid != g->uid)
+			return fr_fail(
+				e, FR_FAULT_VM, ESTALE,
+				"VM %s: not started, because region %s: %s is not the file that "
+				"was restored (another type, size or owner): move that back, then "
+				"restore again",
+				v->name, g->name, path);
 	}
 	return 0;
 }

@@ -607,6 +607,50 @@ static void changed_leftovers(void **state)
 	assert_true(fake_vmm_end(&root));
 }
 
+static void put_other(off_t bytes, uid_t uid)
+{
+	int other = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0640);
+
+	assert_true(other >= 0);
+	assert_int_equal(ftruncate(other, bytes), 0);
+	assert_int_equal(fchown(other, uid, getgid()), 0);
+	close(other);
+}
+
+/* The guest does not start on what somebody else has put there, either. */
+static void memory_replaced(void **state)
+{
+	struct fr_error e;
+	char there[128];
+	struct stat st;
+
+	(void)state;
+	if (geteuid())
+		skip(); /* only root gives files away */
+	make_descriptor(GUEST);
+	set_state("huge", "released\n");
+	snprintf(there, sizeof(there), "%s/elsewhere", dir);
+	assert_int_equal(restore("shm", &e), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(rename(path, there), 0);
+	for (int i = 0; i < 3; i++) {
+		if (i == 0)
+			put_other(0, st.st_uid);
+		else if (i == 1)
+			put_other(SIZE, 65533);
+		else
+			assert_int_equal(symlink(there, path), 0);
+		assert_int_equal(restore_all(&e), -ESTALE);
+		assert_false(fake_vmm_end(&root));
+		assert_int_equal(unlink(path), 0);
+	}
+	assert_int_equal(e.fault, FR_FAULT_VM);
+	assert_non_null(strstr(e.text, path));
+	assert_int_equal(rename(there, path), 0);
+	assert_int_equal(restore_all(&e), 0);
+	assert_true(fake_vmm_end(&root));
+}
+
 /* Moved by somebody: the guest does not start on nothing. */
 static void memory_elsewhere(void **state)
 {
@@ -622,6 +666,7 @@ static void memory_elsewhere(void **state)
 	assert_int_equal(restore_all(&e), -ENOENT);
 	assert_int_equal(e.fault, FR_FAULT_VM);
 	assert_non_null(strstr(e.text, path));
+	assert_non_null(strstr(e.text, "move it back"));
 	assert_false(fake_vmm_end(&root));
 	assert_int_equal(rename(there, path), 0);
 	assert_int_equal(restore_all(&e), 0);
@@ -767,6 +812,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(mismatch, make, drop),
 		cmocka_unit_test_setup_teardown(mismatch_by_region, make, drop),
 		cmocka_unit_test_setup_teardown(changed_leftovers, make, drop),
+		cmocka_unit_test_setup_teardown(memory_replaced, make, drop),
 		cmocka_unit_test_setup_teardown(memory_elsewhere, make, drop),
 		cmocka_unit_test_setup_teardown(mismatch_of_a_killed_one, make, drop),
 		cmocka_unit_test_setup_teardown(mode_of_a_mismatch, make, drop),
