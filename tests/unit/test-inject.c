@@ -1368,7 +1368,7 @@ static const char *settle_exec_offline(int r)
 
 static int run_restore(struct fr_error *e)
 {
-	struct fr_restore_options o = {.all = true, .verify = true, .vm_timeout_ms = 3000};
+	struct fr_restore_options o = {.all = true, .verify = true, .vm_timeout_ms = 20000};
 
 	return fr_restore(&ctx, &o, e);
 }
