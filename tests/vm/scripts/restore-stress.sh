@@ -63,7 +63,9 @@ suffer_without_nodes() {
 	echo 1 >/sys/kernel/slab/radix_tree_node/shrink
 	must pattern fill-thin /tmp/thin "$FR_NONCE" $((64 << 20))
 	suffer "$@"
-	! grep -q ' 0 tries failed' /tmp/said || fail "$*: no page was asked for"
+	# KASAN's quarantine gives back nodes whenever it likes
+	! grep -q ' 0 tries failed' /tmp/said || grep -q kasan /proc/version ||
+		fail "$*: no page was asked for"
 	rm /tmp/thin
 }
 
