@@ -2,11 +2,10 @@
 /*
  * restore and release, in the next kernel.
  *
- * A file is made under its own name, empty and with the mode RESTORING, and all that
- * can fail is done to it before its memory is asked for: once the kernel has given that,
- * the file is the only thing that holds it.  A restore that was killed leaves such a
- * file, empty or not, which the next one takes over; the lock on it tells a dead one from a
- * running one.
+ * A file is made under its own name, empty and with the mode FR_MODE_RESTORING; once the
+ * kernel has given it its memory, it is the only thing that holds that.  A restore that was
+ * killed, or failed after that, leaves such a file, empty or not, which the next one takes
+ * over; the lock on it tells a dead one from a running one.
  *
  * Its own mode is what a file gets last, when it was found to be as it was, and its owner just
  * before.  Until then it is root's and without permissions: no guest starts on it, and nobody
