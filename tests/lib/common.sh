@@ -7,8 +7,9 @@ FR_TESTS=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 FR_TOP=$(dirname -- "$FR_TESTS")
 FR_CACHE=${KEXEC_FASTRESTART_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kexec-fastrestart}
 FR_BASE=6.12
+sha() { sha256sum | cut -c1-16; }
 # A build is of one checkout: its dependencies name files there.
-FR_CHECKOUT=$(sha256sum <<<"$FR_TOP" | cut -c1-8)
+FR_CHECKOUT=$(sha <<<"$FR_TOP")
 FR_BUILD=${FR_BUILD:-$FR_CACHE/build/tool-$FR_CHECKOUT}
 FR_TOOL=${FR_TOOL:-$FR_BUILD/kexec-fastrestart/kexec-fastrestart}
 FR_JOBS=${FR_JOBS:-$(nproc)}
@@ -41,4 +42,3 @@ locked() {
 	return $status
 }
 
-sha() { sha256sum | cut -c1-16; }
